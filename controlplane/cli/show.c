@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/cli/cli.h"
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: shunt show [services|drops|status|config] [--json] [--run-dir DIR]\n\n"
+	             "Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
+	             "'drops' lists every verdict that was given, and what it means.\n");
+}
+
+static const char *string_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "-";
+}
+
+static long long integer_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void show_backend(const json_t *backend)
+{
+	bool reachable = json_is_true(json_object_get(backend, "reachable"));
+
+	printf("  -> %-39s %7lld %-12s %8lld %12lld %15lld%s%s\n", string_of(backend, "address"),
+	       integer_of(backend, "weight"), string_of(backend, "state"),
+	       integer_of(backend, "slots"), integer_of(backend, "packets"),
+	       integer_of(backend, "bytes"), reachable ? "" : "  unreachable: ",
+	       reachable ? "" : string_of(backend, "reason"));
+}
+
+static void show_services(const json_t *services)
+{
+	const json_t *service, *backend;
+	size_t i, k;
+
+	printf("%-44s %-12s %-8s %12s %15s\n", "Service", "Name", "Encap", "Packets", "Bytes");
+	printf("  -> %-39s %7s %-12s %8s %12s %15s\n", "Backend", "Weight", "State", "Slots",
+	       "Packets", "Bytes");
+	json_array_foreach(services, i, service) {
+		const json_t *port = json_object_get(service, "port");
+		char text[128], number[16];
+
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(port));
+		snprintf(text, sizeof(text), strchr(string_of(service, "vip"), ':') ? "%s [%s]:%s"
+		                                                                    : "%s %s:%s",
+		         string_of(service, "protocol"), string_of(service, "vip"),
+		         json_is_integer(port) && json_integer_value(port) ? number : "any");
+		printf("%-44s %-12s %-8s %12lld %15lld\n", text, string_of(service, "name"),
+		       string_of(service, "encapsulation"), integer_of(service, "packets"),
+		       integer_of(service, "bytes"));
+		json_array_foreach(json_object_get(service, "backends"), k, backend)
+			show_backend(backend);
+	}
+}
+
+static void show_drops(const json_t *answer)
+{
+	const json_t *verdict;
+	size_t i;
+
+	printf("%-8s %-16s %14s  %s\n", "Verdict", "Reason", "Packets", "Meaning");
+	json_array_foreach(json_object_get(answer, "verdicts"), i, verdict) {
+		if (integer_of(verdict, "packets") == 0)
+			continue;
+		printf("%-8s %-16s %14lld  %s\n", string_of(verdict, "action"),
+		       string_of(verdict, "reason"), integer_of(verdict, "packets"),
+		       string_of(verdict, "text"));
+	}
+}
+
+static void show_dataplane(const json_t *dataplane)
+{
+	const json_t *port;
+	size_t i;
+
+	printf("dataplane    %s %s, pid %lld, %lld worker%s, generation %lld%s\n",
+	       string_of(dataplane, "engine"), string_of(dataplane, "version"),
+	       integer_of(dataplane, "pid"), integer_of(dataplane, "workers"),
+	       integer_of(dataplane, "workers") == 1 ? "" : "s",
+	       integer_of(dataplane, "generation"),
+	       json_is_true(json_object_get(dataplane, "behind")) ? " (behind)" : "");
+	json_array_foreach(json_object_get(dataplane, "ports"), i, port)
+		printf("  port       %s, %s, MTU %lld\n", string_of(port, "name"),
+		       string_of(port, "mac"), integer_of(port, "mtu"));
+}
+
+static void show_status(const json_t *answer)
+{
+	const json_t *arena = json_object_get(answer, "arena");
+	const json_t *pending = json_object_get(answer, "pending_restart_keys");
+	const json_t *item;
+	size_t i;
+
+	printf("shuntd       %s (%s), pid %lld\n", string_of(answer, "version"),
+	       string_of(answer, "commit"), integer_of(answer, "pid"));
+	printf("config       %s\n", string_of(answer, "config_file"));
+	printf("generation   %lld of epoch %lld\n", integer_of(answer, "generation"),
+	       integer_of(answer, "epoch"));
+	printf("arena        %lld bytes, %lld free, %s pages\n", integer_of(arena, "bytes"),
+	       integer_of(arena, "free_bytes"),
+	       json_is_true(json_object_get(arena, "huge")) ? "2 MiB" : "4 KiB");
+	json_array_foreach(json_object_get(answer, "dataplanes"), i, item)
+		show_dataplane(item);
+	json_array_foreach(pending, i, item)
+		printf("pending      %s changed; it takes effect when the dataplane restarts\n",
+		       json_string_value(item));
+}
+
+static const struct view {
+	const char *name;
+	const char *path;
+	void (*print)(const json_t *answer);
+} views[] = {
+	{"services", "/v1/services", show_services},
+	{"drops", "/v1/drops", show_drops},
+	{"status", "/v1/status", show_status},
+};
+
+static int show_config(const char *run_dir, bool json)
+{
+	char *text = client_text(run_dir, "/v1/config");
+	json_t *out;
+
+	if (!text)
+		return CLI_UNAVAILABLE;
+	if (json) {
+		out = json_pack("{s:s}", "config", text);
+		json_dumpf(out, stdout, JSON_INDENT(2));
+		putchar('\n');
+		json_decref(out);
+	} else {
+		fputs(text, stdout);
+	}
+	free(text);
+	return CLI_OK;
+}
+
+static int show_view(const char *name, const char *run_dir, bool json)
+{
+	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
+		json_t *answer;
+
+		if (strcmp(name, views[i].name) != 0)
+			continue;
+		answer = client_request(run_dir, "GET", views[i].path);
+		if (!answer)
+			return CLI_UNAVAILABLE;
+		if (json) {
+			json_dumpf(answer, stdout, JSON_INDENT(2));
+			putchar('\n');
+		} else {
+			views[i].print(answer);
+		}
+		json_decref(answer);
+		return CLI_OK;
+	}
+	if (strcmp(name, "config") == 0)
+		return show_config(run_dir, json);
+	fprintf(stderr, "shunt: there is no view '%s'\n", name);
+	usage(stderr);
+	return CLI_USAGE;
+}
+
+/* Reads --json and --run-dir; returns whether the command may go on, else *code is final. */
+static bool read_options(int argc, char **argv, void (*help)(FILE *out), const char **run_dir,
+                         bool *json, int *code)
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+	                                        {"run-dir", required_argument, NULL, 'r'},
+	                                        {"help", no_argument, NULL, 'h'},
+	                                        {0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'j') {
+			*json = true;
+		} else if (option == 'r') {
+			*run_dir = optarg;
+		} else {
+			help(option == 'h' ? stdout : stderr);
+			*code = option == 'h' ? CLI_OK : CLI_USAGE;
+			return false;
+		}
+	}
+	return true;
+}
+
+int cli_show(int argc, char **argv)
+{
+	const char *run_dir = CLI_RUN_DIR;
+	bool json = false;
+	int code;
+
+	if (!read_options(argc, argv, usage, &run_dir, &json, &code))
+		return code;
+	if (argc - optind > 1) {
+		usage(stderr);
+		return CLI_USAGE;
+	}
+	return show_view(optind < argc ? argv[optind] : "services", run_dir, json);
+}
+
+static void reload_usage(FILE *out)
+{
+	fprintf(out, "usage: shunt reload [--json] [--run-dir DIR]\n\n"
+	             "Makes shuntd read its configuration again; a bad file changes nothing.\n");
+}
+
+int cli_reload(int argc, char **argv)
+{
+	const char *run_dir = CLI_RUN_DIR;
+	bool json = false;
+	json_t *answer;
+	int code;
+
+	if (!read_options(argc, argv, reload_usage, &run_dir, &json, &code))
+		return code;
+	answer = client_request(run_dir, "POST", "/v1/reload");
+	if (!answer)
+		return CLI_UNAVAILABLE;
+	code = json_is_false(json_object_get(answer, "valid")) ? CLI_INVALID : CLI_OK;
+	if (json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		puts(code == CLI_OK ? "reloaded" : "refused: the file has errors; 'shunt check' shows them");
+	}
+	json_decref(answer);
+	return code;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The plan: what the tables should say. It joins the configuration with what it does not know:
+ * numbers, next hops and health. Everything past it (tables, explain, show) reads the plan. */
+#ifndef SHUNT_CONTROLPLANE_PLAN_H
+#define SHUNT_CONTROLPLANE_PLAN_H
+
+#include "config/config.h"
+
+/* How to reach a backend from here. */
+struct plan_hop {
+	bool reachable;
+	u8 port; /* index of the interface */
+	u8 destination_mac[6];
+	u8 source_mac[6];
+	u16 mtu;            /* bytes of the outer IP packet */
+	const char *reason; /* static text, where it is not reachable */
+};
+
+struct plan_backend {
+	const struct config_backend *config;
+	u16 number;    /* 1..65535 within its service */
+	u32 counter;
+	bool healthy;
+	struct plan_hop hop;
+};
+
+struct plan_service {
+	const struct config_service *config;
+	u16 number; /* 1..65535 */
+	u32 counter;
+	struct plan_backend *backends; /* config->backends_count, in the configuration's order */
+};
+
+struct plan {
+	const struct config *config; /* must outlive the plan */
+	u8 fleet_seed[16];
+	u32 counters_count; /* counters are below this */
+	struct plan_service *services; /* config->services_count */
+};
+
+/* Makes a plan without numbers or next hops, every backend healthy. Returns 0 or -ENOMEM. */
+int plan_create(const struct config *config, const u8 fleet_seed[static 16], struct plan **plan)
+	__attribute__((warn_unused_result));
+void plan_destroy(struct plan *plan);
+
+/* Numbers for a plan that no dataplane's memory depends on: services in the order of the file,
+ * backends in the order of their addresses, both from 1. */
+int plan_number_offline(struct plan *plan) __attribute__((warn_unused_result));
+
+/* Next hops from the configuration's first interface alone: its `mac`, `gateway_mac` and `mtu`,
+ * or locally administered addresses and 1500 where they are not fixed. */
+void plan_hop_offline(struct plan *plan);
+
+/* Whether a new flow may be given to the backend. */
+bool plan_backend_eligible(const struct plan_backend *backend);
+
+#define PLAN_OFFLINE_MAC {0x02, 0, 0, 0, 0, 0x01}
+#define PLAN_OFFLINE_GATEWAY_MAC {0x02, 0, 0, 0, 0, 0x02}
+#define PLAN_OFFLINE_MTU 1500
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stages over a burst. Each loop touches memory that the loop before it prefetched:
+ *
+ *     parse       frame headers           -> prefetch service bucket
+ *     service     service bucket, record  -> prefetch flow bucket
+ *     find        flow bucket             -> prefetch backend record, or the Maglev slot
+ *     pick        in packet order         -> prefetch backend of the misses
+ *     wrap        backend record, headroom
+ *
+ * `find` changes nothing. `pick` has the effects and runs strictly in order: a miss looks
+ * again, because a packet before it may have placed its flow; and once an entry was overwritten
+ * every later hit looks again too. So a burst gives what its packets one by one would. */
+#include "dataplane/burst/burst.h"
+
+#include "dataplane/core/forward.h"
+
+struct work {
+	struct packet packets[BURST_MAX];
+	struct flow_key keys[BURST_MAX];
+	struct flow_hit hits[BURST_MAX];
+	u32 active[BURST_MAX]; /* packets that no stage has settled */
+	u32 active_count;
+};
+
+static inline void settle(struct burst *burst, u32 i, enum verdict verdict)
+{
+	burst->verdict[i] = (u8)verdict;
+}
+
+static void stage_parse(const struct env *env, struct burst *burst, struct work *work)
+{
+	u32 active = 0;
+
+	for (u32 i = 0; i < burst->count; i++)
+		prefetch_write(burst->frame[i]);
+	for (u32 i = 0; i < burst->count; i++) {
+		struct packet *packet = &work->packets[i];
+		struct cursor cursor = {burst->frame[i],
+		                        burst->frame[i] + burst->contiguous_bytes[i]};
+		enum verdict verdict = parse_frame(cursor, burst->frame_bytes[i],
+		                                   &burst->station, packet);
+
+		burst->service[i] = NULL;
+		burst->backend[i] = NULL;
+		burst->backend_number[i] = 0;
+		burst->l3_len[i] = 0;
+		if (unlikely(verdict != VERDICT_UNDECIDED)) {
+			settle(burst, i, verdict);
+			continue;
+		}
+		burst->l3_len[i] = packet->l3_len;
+		work->active[active++] = i;
+	}
+	work->active_count = active;
+}
+
+static void stage_service(const struct env *env, struct burst *burst, struct work *work)
+{
+	u32 active = 0;
+
+	for (u32 k = 0; k < work->active_count; k++) {
+		u32 i = work->active[k];
+		u32 index;
+		enum verdict verdict = forward_service(env, &work->packets[i], &index);
+		const struct service *service;
+
+		if (unlikely(verdict != VERDICT_UNDECIDED)) {
+			settle(burst, i, verdict);
+			continue;
+		}
+		service = env_service(env, index);
+		burst->service[i] = service;
+		flow_key_of(service, &work->packets[i], env_seed(env), &work->keys[i]);
+		if (env->flow_buckets)
+			prefetch_write(&env->flows[flow_bucket_first(
+				work->keys[i].hash, service->number, env->flow_buckets)]);
+		work->active[active++] = i;
+	}
+	work->active_count = active;
+}
+
+static void stage_find(const struct env *env, struct burst *burst, struct work *work)
+{
+	for (u32 k = 0; k < work->active_count; k++) {
+		u32 i = work->active[k];
+		const struct service *service = burst->service[i];
+		struct flow_hit hit = forward_find(env, service, &work->keys[i]);
+
+		work->hits[i] = hit;
+		if (likely(hit.bucket != NULL)) {
+			u16 number = flow_entry_backend(hit.bucket->entries[hit.slot]);
+
+			if (likely(number < service->backends_count))
+				prefetch_read(&env->tables.backends[service->backends_first +
+				                                    number]);
+		} else {
+			prefetch_read(&env_maglev_table(env, service)[maglev_slot(
+				work->keys[i].hash, service->maglev_size)]);
+		}
+	}
+}
+
+static void stage_pick(const struct env *env, struct burst *burst, struct work *work)
+{
+	bool stale = false;
+
+	for (u32 k = 0; k < work->active_count; k++) {
+		u32 i = work->active[k];
+		const struct service *service = burst->service[i];
+		struct forward_choice choice;
+
+		if (unlikely(work->hits[i].bucket == NULL || stale))
+			work->hits[i] = forward_find(env, service, &work->keys[i]);
+		settle(burst, i, forward_pick(env, service, &work->packets[i], &work->keys[i],
+		                              work->hits[i], &choice));
+		stale |= choice.evicted;
+		burst->backend_number[i] = choice.number;
+		burst->backend[i] = env_backend(env, service, choice.number);
+		if (burst->backend[i])
+			prefetch_read(burst->backend[i]);
+	}
+}
+
+static void wrap(struct burst *burst, u32 i, const struct packet *packet, u32 entropy)
+{
+	const struct backend *backend = burst->backend[i];
+	u32 overhead = encap_overhead(backend);
+	u32 grown = ETHERNET_HEADER_BYTES + overhead - packet->l3_offset;
+
+	if (unlikely(grown > burst->headroom_bytes[i])) {
+		settle(burst, i, VERDICT_NO_HEADROOM);
+		return;
+	}
+	burst->frame[i] -= grown;
+	encap_write(burst->frame[i], backend, packet, entropy);
+	burst->frame_bytes[i] = ETHERNET_HEADER_BYTES + overhead + packet->l3_len;
+	burst->contiguous_bytes[i] += grown;
+	if (burst->contiguous_bytes[i] > burst->frame_bytes[i])
+		burst->contiguous_bytes[i] = burst->frame_bytes[i];
+	burst->port[i] = backend->port;
+}
+
+static void stage_wrap(struct burst *burst, struct work *work)
+{
+	for (u32 k = 0; k < work->active_count; k++) {
+		u32 i = work->active[k];
+		enum verdict verdict;
+
+		if (unlikely(verdict_action(burst->verdict[i]) != ACTION_FORWARD))
+			continue;
+		if (unlikely(!burst->backend[i])) {
+			settle(burst, i, VERDICT_NO_BACKEND);
+			continue;
+		}
+		verdict = forward_fits(burst->backend[i], &work->packets[i]);
+		if (unlikely(verdict != VERDICT_UNDECIDED))
+			settle(burst, i, verdict);
+		else
+			wrap(burst, i, &work->packets[i], work->keys[i].entropy);
+	}
+}
+
+void burst_process(struct env *env, struct burst *burst)
+{
+	struct work work;
+
+	stage_parse(env, burst, &work);
+	stage_service(env, burst, &work);
+	stage_find(env, burst, &work);
+	stage_pick(env, burst, &work);
+	stage_wrap(burst, &work);
+}
+
+void burst_count(const struct burst *burst, u32 from, u32 to, struct report_worker *report)
+{
+	for (u32 i = from; i < to; i++) {
+		const struct service *service = burst->service[i];
+		enum verdict verdict = burst->verdict[i];
+
+		report->verdicts[verdict]++;
+		if (!service || verdict_action(verdict) != ACTION_FORWARD)
+			continue;
+		report->traffic[service->counter].packets++;
+		report->traffic[service->counter].bytes += burst->l3_len[i];
+		report->traffic[burst->backend[i]->counter].packets++;
+		report->traffic[burst->backend[i]->counter].bytes += burst->l3_len[i];
+	}
+}
+
+bool burst_follow(const struct arena_view *arena, u64 *root_offset, struct env *env,
+                  struct report_worker *report)
+{
+	u64 offset = arena_root_offset(arena);
+
+	if (likely(offset == *root_offset))
+		return false;
+	*root_offset = offset;
+	if (arena_tables(arena, offset, &env->tables) < 0) {
+		report->roots_refused++;
+		return false;
+	}
+	/* The old generation was last used in the burst before this one. */
+	__atomic_store_n(&report->generation, env->tables.generation, __ATOMIC_RELEASE);
+	return true;
+}
+
+static void sweep_begin(struct burst_sweep *sweep, const struct env *env, u64 tick)
+{
+	bool old_enough = sweep->pending_generation != 0 &&
+	                  tick - sweep->pending_tick > FLOW_TIMEOUT_TICKS;
+
+	sweep->passing_generation = old_enough ? sweep->pending_generation : 0;
+	if (old_enough || sweep->pending_generation == 0) {
+		sweep->pending_generation = env->tables.generation;
+		sweep->pending_tick = tick;
+	}
+}
+
+void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
+                 struct report_worker *report)
+{
+	if (env->flow_buckets == 0)
+		return;
+	if (sweep->bucket == 0)
+		sweep_begin(sweep, env, tick);
+	flow_bucket_sweep(&env->flows[sweep->bucket], env->tick);
+	if (++sweep->bucket < env->flow_buckets)
+		return;
+	sweep->bucket = 0;
+	if (sweep->passing_generation > report->swept_generation)
+		report->swept_generation = sweep->passing_generation;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Integer types, byte order and compiler hints: what every core header stands on.
+ *
+ * The core is compiled by gcc and clang for user space and by clang for BPF, so it names
+ * its own types instead of pulling in a C library: <linux/in.h> and <netinet/in.h> cannot
+ * be included together, and neither exists for `-target bpf`. */
+#ifndef SHUNT_CORE_BASE_H
+#define SHUNT_CORE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef __UINT8_TYPE__ u8;
+typedef __UINT16_TYPE__ u16;
+typedef __UINT32_TYPE__ u32;
+typedef __UINT64_TYPE__ u64;
+typedef __INT64_TYPE__ s64;
+
+/* Values in network byte order; only the helpers below look inside. */
+typedef u16 be16;
+typedef u32 be32;
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "shunt is written for little-endian machines"
+#endif
+
+#define BE16(x) ((be16)__builtin_bswap16((u16)(x)))
+#define BE32(x) ((be32)__builtin_bswap32((u32)(x)))
+
+static inline u16 be16_to_cpu(be16 x)
+{
+	return __builtin_bswap16(x);
+}
+
+static inline u32 be32_to_cpu(be32 x)
+{
+	return __builtin_bswap32(x);
+}
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define always_inline inline __attribute__((always_inline))
+#define packed_struct __attribute__((packed, may_alias, aligned(1)))
+#define cache_aligned __attribute__((aligned(64)))
+#define prefetch_read(p) __builtin_prefetch((p), 0, 3)
+#define prefetch_write(p) __builtin_prefetch((p), 1, 3)
+
+/* fastrange: maps a uniform 32-bit value onto [0, n) without a division. */
+static inline u32 fastrange32(u32 x, u32 n)
+{
+	return (u32)(((u64)x * n) >> 32);
+}
+
+#endif

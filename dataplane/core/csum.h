@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The Internet checksum (RFC 1071): sums of 16-bit words as they lie in memory, so that no
+ * byte is swapped; folded and complemented only where a field is written. */
+#ifndef SHUNT_CORE_CSUM_H
+#define SHUNT_CORE_CSUM_H
+
+#include "base.h"
+
+/* Folds a sum of up to 2^16 16-bit words, or of 2^32 of them, to 16 bits. */
+static always_inline u16 csum_fold(u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (u16)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Sums whole 32-bit words at any address. */
+static always_inline u64 csum_words(const void *start, u32 words)
+{
+	const u8 *p = start;
+	u64 sum = 0;
+
+	for (u32 i = 0; i < words; i++) {
+		u32 word;
+
+		__builtin_memcpy(&word, p + 4 * i, 4);
+		sum += word;
+	}
+	return sum;
+}
+
+#endif

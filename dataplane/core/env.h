@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What differs by engine, and nothing else: where the tables live and how headroom is gained.
+ *
+ * Each adapter defines `struct env` and these functions as `static inline` in the translation
+ * unit that includes forward.h: static duck typing, no table of pointers in the packet path. */
+#ifndef SHUNT_CORE_ENV_H
+#define SHUNT_CORE_ENV_H
+
+#include "encap.h"
+#include "flow.h"
+#include "service.h"
+
+struct env;
+
+static inline const struct hash_seed *env_seed(const struct env *env);
+
+/* The service table: its size in buckets (at least 1), one bucket, and the record of key i. */
+static inline u32 env_service_buckets(const struct env *env);
+static inline const struct service_bucket *env_service_bucket(const struct env *env, u32 index);
+static inline const struct service *env_service(const struct env *env, u32 index);
+
+/* Whether an address without a matching service goes to the kernel (`unmatched: pass`). */
+static inline bool env_unmatched_pass(const struct env *env);
+
+/* The flow table: its size in buckets (0: none, forward statelessly) and one bucket. */
+static inline u32 env_flow_buckets(const struct env *env);
+static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index);
+
+/* The present tick of flow ages, 0..63. */
+static inline u8 env_tick(const struct env *env);
+
+/* The backend number in a slot of the service's Maglev table. */
+static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot);
+
+/* The record of a backend number, or NULL where the service has none of it. */
+static inline const struct backend *env_backend(const struct env *env,
+                                                const struct service *service, u16 number);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The forwarding core: the stages between parsing and sending.
+ *
+ *     parse_frame -> forward_service -> forward_find -> forward_pick -> forward_wrap
+ *
+ * Each stage takes a packet one step or settles its verdict. User space runs every stage over a
+ * whole burst with prefetches between them; BPF and `replay` call them back to back. The order
+ * of effects on the flow table is that of the packets, in a burst too, so that every engine
+ * gives the same answer to the same sequence. */
+#ifndef SHUNT_CORE_FORWARD_H
+#define SHUNT_CORE_FORWARD_H
+
+#include "encap.h"
+#include "env.h"
+#include "flow.h"
+#include "maglev.h"
+#include "parse.h"
+#include "service.h"
+
+/* Finds one key; returns its record's index or SERVICE_NONE. */
+static always_inline u32 forward_lookup(const struct env *env, bool v6,
+                                        const struct addr *destination, be16 port, u8 protocol)
+{
+	u64 key = service_key(v6, destination, port, protocol);
+	u32 bucket = service_bucket_index(key, env_service_buckets(env));
+	const struct service_bucket *keys = env_service_bucket(env, bucket);
+	u32 place, index;
+	const struct service *service;
+
+	if (!keys)
+		return SERVICE_NONE;
+	place = service_bucket_find(keys, key);
+	if (place >= SERVICE_BUCKET_KEYS)
+		return SERVICE_NONE;
+	index = bucket * SERVICE_BUCKET_KEYS + place;
+	service = env_service(env, index);
+	if (!service || !service_matches(service, v6, destination, port, protocol))
+		return SERVICE_NONE;
+	return index;
+}
+
+/* What keeps a packet to a VIP from being looked up at all, worst first. */
+static inline enum verdict forward_suspect(const struct packet *packet)
+{
+	if (packet->flags & PACKET_GROUP)
+		return VERDICT_L2_GROUP;
+	if (packet->flags & PACKET_DEFECT)
+		return (enum verdict)packet->defect;
+	if (packet->flags & PACKET_MARTIAN)
+		return VERDICT_MARTIAN;
+	if (packet->flags & PACKET_LAND)
+		return VERDICT_LAND;
+	if (packet->flags & PACKET_TTL_ZERO)
+		return VERDICT_TTL_ZERO;
+	if (packet->flags & PACKET_FRAGMENT)
+		return VERDICT_FRAGMENT;
+	if (packet->flags & PACKET_EXTENSION)
+		return VERDICT_EXTENSION;
+	return VERDICT_UNDECIDED;
+}
+
+/* The way of every packet that is not plain TCP or UDP to an exact port. */
+static inline enum verdict forward_service_slow(const struct env *env,
+                                                const struct packet *packet, u32 *index)
+{
+	bool v6 = packet->flags & PACKET_V6;
+	enum verdict verdict;
+
+	if (forward_lookup(env, v6, &packet->destination, 0, 0) == SERVICE_NONE)
+		return VERDICT_OTHER_ADDRESS;
+	verdict = forward_suspect(packet);
+	if (verdict != VERDICT_UNDECIDED)
+		return verdict;
+	if (packet->protocol == (v6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP))
+		return VERDICT_ICMP;
+	if (packet->protocol == PROTOCOL_TCP || packet->protocol == PROTOCOL_UDP) {
+		*index = forward_lookup(env, v6, &packet->destination, 0, packet->protocol);
+		if (*index != SERVICE_NONE)
+			return VERDICT_UNDECIDED;
+	}
+	return env_unmatched_pass(env) ? VERDICT_UNMATCHED_PASS : VERDICT_UNMATCHED;
+}
+
+/* Stage: which service is the packet for? Undecided, with *index set, where there is one. */
+static always_inline enum verdict forward_service(const struct env *env,
+                                                  const struct packet *packet, u32 *index)
+{
+	if (likely(!(packet->flags & PACKET_SUSPECT))) {
+		*index = forward_lookup(env, packet->flags & PACKET_V6, &packet->destination,
+		                        packet->destination_port, packet->protocol);
+		if (likely(*index != SERVICE_NONE) && likely(packet->destination_port != 0))
+			return VERDICT_UNDECIDED;
+	}
+	return forward_service_slow(env, packet, index);
+}
+
+/* Stage: the flow's entry, live or not; changes nothing. */
+static always_inline struct flow_hit forward_find(const struct env *env,
+                                                  const struct service *service,
+                                                  const struct flow_key *key)
+{
+	u32 buckets = env_flow_buckets(env);
+	struct flow_hit hit = {NULL, 0};
+	struct flow_bucket *bucket;
+
+	if (buckets == 0)
+		return hit;
+	bucket = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
+	if (!bucket)
+		return hit;
+	hit.slot = flow_bucket_find(bucket, key, 0);
+	if (likely(hit.slot < FLOW_BUCKET_ENTRIES)) {
+		hit.bucket = bucket;
+		return hit;
+	}
+	if (!(bucket->choices & FLOW_OVERFLOWED))
+		return hit;
+	bucket = env_flow_bucket(env, flow_bucket_second(key->hash, service->number, buckets));
+	if (!bucket)
+		return hit;
+	hit.slot = flow_bucket_find(bucket, key, 1);
+	if (hit.slot < FLOW_BUCKET_ENTRIES)
+		hit.bucket = bucket;
+	return hit;
+}
+
+/* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
+ * its two; a flow on probation gives way, an established one never does. Returns whether an
+ * entry that might have been found by a later packet was overwritten. */
+static inline bool forward_place(const struct env *env, const struct service *service,
+                                 const struct flow_key *key, u16 number)
+{
+	u32 buckets = env_flow_buckets(env);
+	u8 tick = env_tick(env);
+	struct flow_bucket *first, *second, *chosen;
+	u32 first_slot, second_slot, slot, used, choice = 0;
+	bool evicts = false;
+
+	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
+	if (!first)
+		return false;
+	used = flow_bucket_room(first, tick, &first_slot);
+	chosen = first;
+	slot = first_slot;
+	if (used >= FLOW_CROWDED) {
+		second = env_flow_bucket(env,
+		                         flow_bucket_second(key->hash, service->number, buckets));
+		if (!second)
+			return false;
+		if (second != first && flow_bucket_room(second, tick, &second_slot) < used) {
+			chosen = second;
+			slot = second_slot;
+			choice = 1;
+		}
+		if (slot >= FLOW_BUCKET_ENTRIES) {
+			evicts = true;
+			slot = flow_bucket_evictable(chosen);
+		}
+	}
+	if (slot >= FLOW_BUCKET_ENTRIES)
+		return false;
+	flow_write(chosen, slot & 7, choice, key, number, tick);
+	if (choice)
+		first->choices |= FLOW_OVERFLOWED;
+	return evicts;
+}
+
+struct forward_choice {
+	u16 number;    /* backend number; 0: none */
+	bool evicted;  /* a live entry gave way: earlier finds may be stale */
+};
+
+/* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
+ * an opening SYN (a SYN flood then writes nothing). */
+static always_inline bool forward_record(const struct env *env, const struct service *service,
+                                         const struct packet *packet, const struct flow_key *key,
+                                         struct flow_hit hit, u16 number)
+{
+	if (env_flow_buckets(env) == 0)
+		return false;
+	if (packet->flags & PACKET_OPENING) {
+		if (hit.bucket)
+			hit.bucket->entries[hit.slot & 7] = 0;
+		return hit.bucket != NULL;
+	}
+	if (!hit.bucket)
+		return forward_place(env, service, key, number);
+	flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key, number,
+	           env_tick(env));
+	return true;
+}
+
+/* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
+ * forward_find() answers at this point of the packet sequence. */
+static always_inline enum verdict forward_pick(const struct env *env,
+                                               const struct service *service,
+                                               const struct packet *packet,
+                                               const struct flow_key *key, struct flow_hit hit,
+                                               struct forward_choice *choice)
+{
+	const struct backend *backend;
+
+	choice->evicted = false;
+	if (likely(hit.bucket != NULL) &&
+	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
+		choice->number = flow_entry_backend(hit.bucket->entries[hit.slot & 7]);
+		backend = env_backend(env, service, choice->number);
+		if (likely(backend != NULL) &&
+		    likely(!(packet->flags & PACKET_OPENING && backend->flags & BACKEND_NO_NEW))) {
+			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
+			return VERDICT_FLOW;
+		}
+	}
+	choice->number = env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
+	if (unlikely(choice->number == 0))
+		return VERDICT_NO_BACKEND;
+	choice->evicted = forward_record(env, service, packet, key, hit, choice->number);
+	return VERDICT_MAGLEV;
+}
+
+/* Stage: may the packet be sent to this backend as it is? Undecided where it may. */
+static always_inline enum verdict forward_fits(const struct backend *backend,
+                                               const struct packet *packet)
+{
+	if (unlikely(!(backend->flags & BACKEND_REACHABLE)))
+		return VERDICT_NO_NEXT_HOP;
+	if (unlikely(packet->l3_len + encap_overhead(backend) > backend->mtu))
+		return packet->flags & PACKET_DF ? VERDICT_TOO_BIG_DF : VERDICT_TOO_BIG;
+	return VERDICT_UNDECIDED;
+}
+
+#endif

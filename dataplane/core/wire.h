@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Headers as they stand on the wire. Every field is in network byte order; every structure
+ * may lie at any address. */
+#ifndef SHUNT_CORE_WIRE_H
+#define SHUNT_CORE_WIRE_H
+
+#include "base.h"
+
+enum {
+	ETHERNET_HEADER_BYTES = 14,
+	IPV4_HEADER_BYTES = 20,
+	IPV6_HEADER_BYTES = 40,
+	UDP_HEADER_BYTES = 8,
+	TCP_HEADER_BYTES = 20,
+	GUE_HEADER_BYTES = 4,
+};
+
+enum {
+	ETHERTYPE_IPV4 = 0x0800,
+	ETHERTYPE_VLAN = 0x8100,
+	ETHERTYPE_QINQ = 0x88a8,
+	ETHERTYPE_IPV6 = 0x86dd,
+};
+
+/* Protocol and next-header numbers (IANA). */
+enum {
+	PROTOCOL_HOP_BY_HOP = 0,
+	PROTOCOL_ICMP = 1,
+	PROTOCOL_IPV4 = 4, /* IP in IP, RFC 2003 */
+	PROTOCOL_TCP = 6,
+	PROTOCOL_UDP = 17,
+	PROTOCOL_IPV6 = 41, /* RFC 2473, RFC 4213 */
+	PROTOCOL_ROUTING = 43,
+	PROTOCOL_FRAGMENT = 44,
+	PROTOCOL_AH = 51,
+	PROTOCOL_ICMPV6 = 58,
+	PROTOCOL_DESTINATION_OPTIONS = 60,
+	PROTOCOL_MOBILITY = 135,
+	PROTOCOL_HIP = 139,
+	PROTOCOL_SHIM6 = 140,
+};
+
+enum { GUE_PORT = 6080 }; /* IANA, draft-ietf-intarea-gue section 6 */
+
+struct ethernet_header {
+	u8 destination[6];
+	u8 source[6];
+	be16 type;
+} packed_struct;
+
+#define IPV4_DF BE16(0x4000)
+#define IPV4_MF_OR_OFFSET BE16(0x3fff)
+
+struct ipv4_header { /* RFC 791 section 3.1 */
+	u8 version_ihl;
+	u8 tos;
+	be16 total_len;
+	be16 id;
+	be16 fragment;
+	u8 ttl;
+	u8 protocol;
+	be16 csum;
+	be32 source;
+	be32 destination;
+} packed_struct;
+
+struct ipv6_header { /* RFC 8200 section 3 */
+	be32 version_class_label;
+	be16 payload_len;
+	u8 next_header;
+	u8 hop_limit;
+	u8 source[16];
+	u8 destination[16];
+} packed_struct;
+
+enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
+
+struct tcp_header { /* RFC 9293 section 3.1 */
+	be16 source_port;
+	be16 destination_port;
+	be32 sequence;
+	be32 acknowledgment;
+	u8 data_offset; /* in 32-bit words, in the high four bits */
+	u8 flags;
+	be16 window;
+	be16 csum;
+	be16 urgent;
+} packed_struct;
+
+struct udp_header { /* RFC 768 */
+	be16 source_port;
+	be16 destination_port;
+	be16 len;
+	be16 csum;
+} packed_struct;
+
+struct gue_header { /* draft-ietf-intarea-gue section 3, variant 0 without options */
+	u8 variant_control_hlen;
+	u8 protocol;
+	be16 flags;
+} packed_struct;
+
+_Static_assert(sizeof(struct ethernet_header) == ETHERNET_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct ipv4_header) == IPV4_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct ipv6_header) == IPV6_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct tcp_header) == TCP_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct udp_header) == UDP_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct gue_header) == GUE_HEADER_BYTES, "wire");
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/decap/options.h"
+
+#include "dataplane/decap/message.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	GUE_PORT_DEFAULT = 6080, /* IANA: gue */
+	MTU_DEFAULT = 1500,
+	MTU_MIN = 1280, /* below it the kernel takes IPv6 off the device (RFC 8200 section 5) */
+	MTU_MAX = 65535,
+};
+
+static const char usage[] =
+	"usage: shunt-decap --mode tun [--device NAME] [--mtu BYTES] [--gue-port PORT]\n"
+	"                   [--from PREFIX]... [--vip PREFIX]... [--stats FILE]\n"
+	"\n"
+	"Takes IPIP and GUE encapsulation off on a backend and hands the inner packets to\n"
+	"the host, without a kernel tunnel module.\n"
+	"\n"
+	"  --mode tun       deliver through a TUN device (the only mode of this version)\n"
+	"  --device NAME    name of the TUN device to create (shunt0)\n"
+	"  --mtu BYTES      MTU of that device, 1280 to 65535 (1500)\n"
+	"  --gue-port PORT  UDP port of GUE (6080)\n"
+	"  --from PREFIX    accept outer sources in PREFIX only; may be repeated\n"
+	"  --vip PREFIX     accept inner destinations in PREFIX only; may be repeated\n"
+	"  --stats FILE     also write the counters to FILE\n"
+	"  --help           show this text\n"
+	"  --version        show the version\n"
+	"\n"
+	"SIGUSR1 prints the counters; SIGTERM and SIGINT print them and end the program.\n";
+
+static const char version[] = "shunt-decap " SHUNT_VERSION " (" SHUNT_COMMIT ")\n";
+
+enum option_key {
+	OPTION_MODE = 1,
+	OPTION_DEVICE,
+	OPTION_GUE_PORT,
+	OPTION_MTU,
+	OPTION_FROM,
+	OPTION_VIP,
+	OPTION_STATS,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"mode", required_argument, NULL, OPTION_MODE},
+	{"device", required_argument, NULL, OPTION_DEVICE},
+	{"gue-port", required_argument, NULL, OPTION_GUE_PORT},
+	{"mtu", required_argument, NULL, OPTION_MTU},
+	{"from", required_argument, NULL, OPTION_FROM},
+	{"vip", required_argument, NULL, OPTION_VIP},
+	{"stats", required_argument, NULL, OPTION_STATS},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{},
+};
+
+static bool mode_accept(const char *mode)
+{
+	if (strcmp(mode, "tun") == 0)
+		return true;
+	if (strcmp(mode, "xdp") == 0 || strcmp(mode, "tc") == 0)
+		message("--mode %s is not available in this version: use --mode tun", mode);
+	else
+		message("--mode %s is unknown: use --mode tun", mode);
+	return false;
+}
+
+/* A '%' would make the kernel choose a number, and the name unknown to whoever started us. */
+static bool device_accept(const char *name, char device[static DEVICE_NAME_LEN])
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len >= DEVICE_NAME_LEN || strpbrk(name, "/:% \t\n") || name[0] == '.') {
+		message("--device %s: a device name has 1 to 15 characters, none of them / : %% or "
+			"a space, and does not begin with a dot",
+			name);
+		return false;
+	}
+	memcpy(device, name, len + 1);
+	return true;
+}
+
+static bool number_accept(const char *option, const char *text, u32 min, u32 max, u32 *number)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits > 0 && digits <= 5 && text[digits] == '\0') {
+		*number = (u32)strtoul(text, NULL, 10);
+		if (*number >= min && *number <= max)
+			return true;
+	}
+	message("%s %s: expected a number from %u to %u", option, text, min, max);
+	return false;
+}
+
+static bool prefix_accept(const char *option, const char *text, struct prefix_list *list)
+{
+	struct prefix prefix;
+	int status = prefix_parse(text, &prefix);
+
+	if (status == 0)
+		status = prefix_list_add(list, &prefix);
+	if (status == -EINVAL)
+		message("%s %s: expected an address or a prefix, such as 192.0.2.0/24", option,
+			text);
+	if (status == -EDOM)
+		message("%s %s: address bits are set beyond the prefix length", option, text);
+	if (status == -ENOSPC)
+		message("%s may be given at most %d times", option, PREFIX_LIST_MAX);
+	return status == 0;
+}
+
+static bool option_apply(enum option_key key, const char *argument, struct options *options)
+{
+	u32 port;
+
+	switch (key) {
+	case OPTION_DEVICE:
+		return device_accept(argument, options->device);
+	case OPTION_MTU:
+		return number_accept("--mtu", argument, MTU_MIN, MTU_MAX, &options->mtu);
+	case OPTION_GUE_PORT:
+		if (!number_accept("--gue-port", argument, 1, 65535, &port))
+			return false;
+		options->gue_port = (u16)port;
+		return true;
+	case OPTION_FROM:
+		return prefix_accept("--from", argument, &options->policy.from);
+	case OPTION_VIP:
+		return prefix_accept("--vip", argument, &options->policy.vips);
+	case OPTION_STATS:
+		options->stats_path = argument;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum options_outcome usage_error(void)
+{
+	message("try 'shunt-decap --help'");
+	return OPTIONS_USAGE;
+}
+
+enum options_outcome options_parse(int argc, char **argv, struct options *options)
+{
+	bool mode_given = false;
+	int key;
+
+	*options = (struct options){
+		.device = "shunt0",
+		.mtu = MTU_DEFAULT,
+		.gue_port = GUE_PORT_DEFAULT,
+	};
+	while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		if (key == OPTION_HELP || key == OPTION_VERSION) {
+			fputs(key == OPTION_HELP ? usage : version, stdout);
+			return OPTIONS_DONE;
+		}
+		if (key == '?')
+			return usage_error();
+		if (key == OPTION_MODE)
+			mode_given = mode_accept(optarg);
+		if (key == OPTION_MODE ? !mode_given : !option_apply(key, optarg, options))
+			return OPTIONS_USAGE;
+	}
+	if (optind < argc) {
+		message("unexpected argument '%s'", argv[optind]);
+		return usage_error();
+	}
+	if (!mode_given) {
+		message("--mode is missing: use --mode tun");
+		return usage_error();
+	}
+	return OPTIONS_RUN;
+}

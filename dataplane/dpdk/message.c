@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/dpdk/message.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void message(const char *format, ...)
+{
+	char line[2048];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "shunt-dpdk: %s\n", line); /* one write: lines of two programs don't mix */
+}

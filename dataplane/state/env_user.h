@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The core's environment in user space: tables in the arena, flows in a worker's own table. */
+#ifndef SHUNT_STATE_ENV_USER_H
+#define SHUNT_STATE_ENV_USER_H
+
+#include "dataplane/core/env.h"
+#include "dataplane/state/arena.h"
+
+struct env {
+	struct tables tables;
+	struct flow_bucket *flows;
+	u32 flow_buckets; /* 0: stateless */
+	u8 tick;
+};
+
+static inline const struct hash_seed *env_seed(const struct env *env)
+{
+	return &env->tables.seed;
+}
+
+static inline u32 env_service_buckets(const struct env *env)
+{
+	return env->tables.buckets_count;
+}
+
+static inline const struct service_bucket *env_service_bucket(const struct env *env, u32 index)
+{
+	return &env->tables.buckets[index];
+}
+
+static inline const struct service *env_service(const struct env *env, u32 index)
+{
+	return &env->tables.services[index];
+}
+
+static inline bool env_unmatched_pass(const struct env *env)
+{
+	return env->tables.unmatched_pass;
+}
+
+static inline u32 env_flow_buckets(const struct env *env)
+{
+	return env->flow_buckets;
+}
+
+static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index)
+{
+	return &env->flows[index];
+}
+
+static inline u8 env_tick(const struct env *env)
+{
+	return env->tick;
+}
+
+static inline const u16 *env_maglev_table(const struct env *env, const struct service *service)
+{
+	return (const u16 *)(env->tables.arena + service->maglev_offset);
+}
+
+static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot)
+{
+	return env_maglev_table(env, service)[slot];
+}
+
+static inline const struct backend *env_backend(const struct env *env,
+                                                const struct service *service, u16 number)
+{
+	const struct backend *backend;
+
+	if (unlikely(number >= service->backends_count))
+		return NULL;
+	backend = &env->tables.backends[service->backends_first + number];
+	return backend->flags & BACKEND_PRESENT ? backend : NULL;
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A flow table per worker, all in one shared-memory file of their own: what they remember
+ * outlives a process. Their only writer is the worker; anybody may read. */
+#ifndef SHUNT_STATE_FLOW_TABLE_H
+#define SHUNT_STATE_FLOW_TABLE_H
+
+#include "dataplane/core/flow.h"
+
+#define FLOW_TABLE_MAGIC 0x0a776f6c6662740aull
+#define FLOW_TABLE_ABI 1
+#define FLOW_TABLE_HEADER_BYTES 4096
+#define FLOW_TABLE_MIN_BUCKETS 65536 /* more than the highest service number */
+
+struct flow_table_header {
+	u64 magic;
+	u32 abi;
+	u32 workers_count;
+	u32 buckets_count;    /* of each worker */
+	u32 tick_ms;
+	u64 incarnation;      /* of the numbers that the entries hold */
+};
+
+/* All workers' tables, mapped. */
+struct flow_tables {
+	struct flow_table_header *header;
+	struct flow_bucket *buckets; /* workers_count * buckets_count */
+	size_t size_bytes;
+	int fd;
+	bool huge;
+};
+
+/* Milliseconds of one tick of a flow timeout. */
+static inline u32 flow_tick_ms(u64 timeout_ms)
+{
+	return timeout_ms < FLOW_TIMEOUT_TICKS ? 1 : (u32)(timeout_ms / FLOW_TIMEOUT_TICKS);
+}
+
+/* Makes tables for `flows` entries over all workers, at a load factor of one half, on huge
+ * pages where there are enough. Returns 0 or -errno. */
+int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
+	__attribute__((warn_unused_result));
+void flow_tables_destroy(struct flow_tables *tables);
+
+static inline struct flow_bucket *flow_tables_of(const struct flow_tables *tables, u32 worker)
+{
+	return tables->buckets + (size_t)worker * tables->header->buckets_count;
+}
+
+/* Clears every entry unless the tables already belong to this incarnation of the numbers. */
+void flow_tables_adopt(struct flow_tables *tables, u64 incarnation);
+
+/* The tick of a time in milliseconds: 0..63 in ages; the full count orders sweeps. */
+static inline u64 flow_tick_of(u64 now_ms, u32 tick_ms)
+{
+	return now_ms / tick_ms;
+}
+
+#endif

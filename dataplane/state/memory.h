@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Shared memory that crosses processes: a sealable memfd, populated, on huge pages where the
+ * machine has enough of them free. */
+#ifndef SHUNT_STATE_MEMORY_H
+#define SHUNT_STATE_MEMORY_H
+
+#include "dataplane/core/base.h"
+
+struct memory {
+	void *base; /* mapped read-write, zeroed */
+	size_t size_bytes;
+	int fd;
+	bool huge;
+};
+
+/* Makes and maps a memfd of at least size_bytes. From 1 MiB on it tries 2 MiB pages first.
+ * Returns 0 or -errno. */
+int memory_create(const char *name, size_t size_bytes, struct memory *memory)
+	__attribute__((warn_unused_result));
+
+/* Adds F_SEAL_* flags, and F_SEAL_SEAL. On failure releases the memory. */
+int memory_seal(struct memory *memory, int seals) __attribute__((warn_unused_result));
+
+void memory_release(struct memory *memory);
+
+/* A second descriptor of the same memory that only reads. Returns it or -errno. */
+int memory_reopen_read_only(int fd) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tables of one small balancer, filled by hand, in ordinary memory: what the core's tests
+ * forward with. The control plane's builder has no part in it.
+ *
+ * Backends 1 to 4 differ by encapsulation; every service uses the set of its own address family,
+ * because the outer header's protocol tells what is inside. */
+#ifndef SHUNT_TESTS_FIXTURE_H
+#define SHUNT_TESTS_FIXTURE_H
+
+#include "dataplane/core/forward.h"
+#include "dataplane/state/env_user.h"
+#include "tests/unit/frames.h"
+
+enum {
+	FIXTURE_BUCKETS = 8,
+	FIXTURE_SERVICES = FIXTURE_BUCKETS * SERVICE_BUCKET_KEYS,
+	FIXTURE_SET = 8, /* backend numbers 0..7 in a set */
+	FIXTURE_BACKENDS = 2 * FIXTURE_SET,
+	FIXTURE_SLOTS = 61, /* of every Maglev table */
+	FIXTURE_MAGLEV = 2048,
+	FIXTURE_HIGHEST_NUMBER = 16,
+};
+
+/* Backend numbers within a set. */
+enum {
+	BACKEND_IPIP4 = 1,
+	BACKEND_IPIP6,
+	BACKEND_GUE4,
+	BACKEND_GUE6,
+	BACKEND_LOST,   /* its next hop is unknown */
+	BACKEND_NARROW, /* next hop with an MTU of 600 bytes */
+	BACKEND_GONE,   /* a number without a record */
+};
+
+enum { FIXTURE_MTU = 1500, FIXTURE_NARROW_MTU = 600 };
+
+struct fixture {
+	struct service_bucket buckets[FIXTURE_BUCKETS];
+	struct service services[FIXTURE_SERVICES];
+	struct backend backends[FIXTURE_BACKENDS];
+	u16 maglev[FIXTURE_MAGLEV];
+	u32 maglev_used;
+	u16 services_count;
+	struct station station;
+	struct env env;
+};
+
+/* Outer addresses: IPv4 172.16.0.0/16 as the source, IPv6 fd00:0:0:1::/64. */
+static inline void fixture_backend(struct backend *out, u32 number, bool inner_v6)
+{
+	bool gue = number == BACKEND_GUE4 || number == BACKEND_GUE6;
+	bool outer_v6 = number == BACKEND_IPIP6 || number == BACKEND_GUE6;
+	u8 *header = (u8 *)&out->outer;
+
+	memset(out, 0, sizeof(*out));
+	out->flags = BACKEND_PRESENT | (gue ? BACKEND_GUE : 0) | (outer_v6 ? BACKEND_OUTER_V6 : 0) |
+	             (number == BACKEND_LOST ? 0 : BACKEND_REACHABLE);
+	out->mtu = number == BACKEND_NARROW ? FIXTURE_NARROW_MTU : FIXTURE_MTU;
+	out->port = (u8)(number & 1);
+	out->counter = 16 + number + (inner_v6 ? FIXTURE_SET : 0);
+	memcpy(out->ethernet.destination, (u8[]){2, 0, 0, 0, 1, (u8)number}, 6);
+	memcpy(out->ethernet.source, frame_our_mac, 6);
+	out->source_mask = BE16(0xffff);
+	if (outer_v6) {
+		out->ethernet.type = BE16(0x86dd);
+		header[0] = 0x60;
+		header[6] = gue ? 17 : inner_v6 ? 41 : 4;
+		header[7] = 64;
+		inet_pton(AF_INET6, "fd00:0:0:1::", header + 8);
+		inet_pton(AF_INET6, "fd00:0:0:2::", header + 24);
+		header[39] = (u8)number;
+	} else {
+		out->ethernet.type = BE16(0x0800);
+		header[0] = 0x45;
+		header[8] = 64;
+		header[9] = gue ? 17 : inner_v6 ? 41 : 4;
+		memcpy(header + 12, (u8[]){172, 16, 0, 0, 10, 0, 1, (u8)number}, 8);
+		put16(header + 10, frame_sum(header, 20, 0));
+	}
+}
+
+static inline u32 fixture_key(struct fixture *fixture, u64 key)
+{
+	u32 bucket = service_bucket_index(key, FIXTURE_BUCKETS);
+
+	for (u32 i = 0; i < SERVICE_BUCKET_KEYS; i++) {
+		u64 *place = &fixture->buckets[bucket].keys[i];
+
+		if (*place != 0 && *place != key)
+			continue;
+		*place = key;
+		return bucket * SERVICE_BUCKET_KEYS + i;
+	}
+	abort(); /* the fixture's own table is too small */
+}
+
+static inline struct addr fixture_addr(const char *text)
+{
+	struct addr addr;
+	u8 v4[4];
+
+	if (inet_pton(AF_INET6, text, addr.bytes) == 1)
+		return addr;
+	frame_require(inet_pton(AF_INET, text, v4) == 1);
+	memset(addr.bytes, 0, 10);
+	memset(addr.bytes + 10, 0xff, 2);
+	memcpy(addr.bytes + 12, v4, 4);
+	return addr;
+}
+
+/* Adds a service whose slots go to backend numbers `first` to `last` in turn. */
+static inline struct service *fixture_service(struct fixture *fixture, const char *vip,
+                                              u8 protocol, u16 port, enum service_hash mode,
+                                              u16 first, u16 last)
+{
+	struct addr addr = fixture_addr(vip);
+	bool v6 = strchr(vip, ':') != NULL;
+	u32 index = fixture_key(fixture, service_key(v6, &addr, 0, 0));
+	struct service *service;
+
+	fixture->services[index] = (struct service){.vip = addr, .kind = SERVICE_VIP_ONLY};
+	index = fixture_key(fixture, service_key(v6, &addr, BE16(port), protocol));
+	service = &fixture->services[index];
+	*service = (struct service){
+		.vip = addr,
+		.maglev_offset = fixture->maglev_used * sizeof(u16),
+		.maglev_size = FIXTURE_SLOTS,
+		.backends_first = v6 ? FIXTURE_SET : 0,
+		.backends_count = FIXTURE_SET,
+		.counter = fixture->services_count,
+		.number = ++fixture->services_count,
+		.port = BE16(port),
+		.protocol = protocol,
+		.kind = SERVICE_ACTIVE,
+		.hash_mode = (u8)mode,
+		.raw_keys = !v6 && port != 0 && mode == SERVICE_HASH_5TUPLE,
+	};
+	frame_require(fixture->services_count <= FIXTURE_HIGHEST_NUMBER);
+	for (u32 slot = 0; slot < FIXTURE_SLOTS; slot++)
+		fixture->maglev[fixture->maglev_used + slot] =
+			(u16)(first ? first + slot % (last - first + 1u) : 0);
+	fixture->maglev_used += FIXTURE_SLOTS;
+	frame_require(fixture->maglev_used <= FIXTURE_MAGLEV);
+	return service;
+}
+
+static inline void fixture_services(struct fixture *fixture)
+{
+	const u16 first = BACKEND_IPIP4, last = BACKEND_GUE6;
+
+	fixture_service(fixture, "203.0.113.10", FRAME_TCP, 443, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "203.0.113.10", FRAME_UDP, 53, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "203.0.113.11", FRAME_TCP, 0, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "203.0.113.12", FRAME_TCP, 80, SERVICE_HASH_SOURCE, first, last);
+	fixture_service(fixture, "203.0.113.12", FRAME_UDP, 0, SERVICE_HASH_SOURCE_DEST_PORT, first,
+	                last);
+	fixture_service(fixture, "203.0.113.13", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, 0, 0);
+	fixture_service(fixture, "203.0.113.14", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, BACKEND_LOST,
+	                BACKEND_LOST);
+	fixture_service(fixture, "203.0.113.15", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, BACKEND_NARROW,
+	                BACKEND_NARROW);
+	fixture_service(fixture, "203.0.113.16", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, BACKEND_GONE,
+	                BACKEND_GONE);
+	fixture_service(fixture, "2001:db8:1::10", FRAME_TCP, 443, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "2001:db8:1::10", FRAME_UDP, 53, SERVICE_HASH_SOURCE, first, last);
+	fixture_service(fixture, "2001:db8:1::11", FRAME_TCP, 0, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "2001:db8:1::15", FRAME_TCP, 80, SERVICE_HASH_5TUPLE,
+	                BACKEND_NARROW, BACKEND_NARROW);
+}
+
+/* The fixture with a flow table of that many buckets: 0, or above every service number. */
+static inline struct fixture *fixture_new(u32 flow_buckets)
+{
+	struct fixture *fixture = aligned_alloc(64, (sizeof(*fixture) + 63) / 64 * 64);
+	size_t flows_bytes = flow_buckets * sizeof(struct flow_bucket);
+	u8 seed[16];
+
+	frame_require(fixture && (flow_buckets == 0 || flow_buckets > FIXTURE_HIGHEST_NUMBER));
+	memset(fixture, 0, sizeof(*fixture));
+	for (u32 i = 0; i < sizeof(seed); i++)
+		seed[i] = (u8)i;
+	for (u32 i = 1; i < BACKEND_GONE; i++) {
+		fixture_backend(&fixture->backends[i], i, false);
+		fixture_backend(&fixture->backends[FIXTURE_SET + i], i, true);
+	}
+	fixture_services(fixture);
+	memcpy(fixture->station.mac, frame_our_mac, 6);
+	fixture->env = (struct env){
+		.tables = {
+			.generation = 1,
+			.seed = hash_seed_derive(seed),
+			.arena = (const u8 *)fixture->maglev,
+			.buckets = fixture->buckets,
+			.services = fixture->services,
+			.backends = fixture->backends,
+			.buckets_count = FIXTURE_BUCKETS,
+			.backends_count = FIXTURE_BACKENDS,
+			.highest_service_number = FIXTURE_HIGHEST_NUMBER,
+		},
+		.flow_buckets = flow_buckets,
+	};
+	if (flow_buckets) {
+		fixture->env.flows = aligned_alloc(64, flows_bytes);
+		frame_require(fixture->env.flows);
+		memset(fixture->env.flows, 0, flows_bytes);
+	}
+	return fixture;
+}
+
+static inline void fixture_free(struct fixture *fixture)
+{
+	free(fixture->env.flows);
+	free(fixture);
+}
+
+/* --- One packet through the stages, back to back -------------------------------------- */
+
+struct outcome {
+	enum verdict verdict;
+	const struct service *service;
+	const struct backend *backend;
+	u16 number;
+	u32 l3_len;
+	u8 *frame; /* where it begins now */
+	u32 frame_bytes;
+};
+
+static inline void fixture_wrap(struct outcome *out, const struct packet *packet, u32 entropy,
+                                u32 headroom_bytes)
+{
+	u32 overhead = encap_overhead(out->backend);
+
+	if (overhead > headroom_bytes) {
+		out->verdict = VERDICT_NO_HEADROOM;
+		return;
+	}
+	out->frame -= overhead;
+	out->frame_bytes = 14 + overhead + packet->l3_len;
+	encap_write(out->frame, out->backend, packet, entropy);
+}
+
+/* The reference that a burst must equal. */
+static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame, u32 frame_bytes,
+                                             u32 headroom_bytes)
+{
+	const struct env *env = &fixture->env;
+	struct outcome out = {.frame = frame, .frame_bytes = frame_bytes};
+	struct cursor cursor = {frame, frame + frame_bytes};
+	struct packet packet;
+	struct flow_key key;
+	struct forward_choice choice;
+	enum verdict fits;
+	u32 index;
+
+	out.verdict = parse_frame(cursor, frame_bytes, &fixture->station, &packet);
+	if (out.verdict != VERDICT_UNDECIDED)
+		return out;
+	out.l3_len = packet.l3_len;
+	out.verdict = forward_service(env, &packet, &index);
+	if (out.verdict != VERDICT_UNDECIDED)
+		return out;
+	out.service = env_service(env, index);
+	flow_key_of(out.service, &packet, env_seed(env), &key);
+	out.verdict = forward_pick(env, out.service, &packet, &key,
+	                           forward_find(env, out.service, &key), &choice);
+	out.number = choice.number;
+	out.backend = env_backend(env, out.service, choice.number);
+	if (verdict_action(out.verdict) != ACTION_FORWARD)
+		return out;
+	if (!out.backend) {
+		out.verdict = VERDICT_NO_BACKEND;
+		return out;
+	}
+	fits = forward_fits(out.backend, &packet);
+	if (fits != VERDICT_UNDECIDED)
+		out.verdict = fits;
+	else
+		fixture_wrap(&out, &packet, key.entropy, headroom_bytes);
+	return out;
+}
+
+#endif
