@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* The forwarding core: the stages between parsing and sending.
  *
- *     parse_frame -> forward_service -> forward_find -> forward_pick -> forward_wrap
+ *     parse_frame -> forward_service -> flow_key_of -> forward_find -> forward_pick
+ *         -> forward_fits -> encap_write
  *
  * Each stage takes a packet one step or settles its verdict. User space runs every stage over a
  * whole burst with prefetches between them; BPF and `replay` call them back to back. The order
@@ -126,7 +127,7 @@ static always_inline struct flow_hit forward_find(const struct env *env,
 
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
  * its two; a flow on probation gives way, an established one never does. Returns whether an
- * entry that might have been found by a later packet was overwritten. */
+ * entry was overwritten, living or dead, that a later packet of a burst may have found already. */
 static inline bool forward_place(const struct env *env, const struct service *service,
                                  const struct flow_key *key, u16 number)
 {
@@ -134,7 +135,7 @@ static inline bool forward_place(const struct env *env, const struct service *se
 	u8 tick = env_tick(env);
 	struct flow_bucket *first, *second, *chosen;
 	u32 first_slot, second_slot, slot, used, choice = 0;
-	bool evicts = false;
+	bool overwrites;
 
 	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
 	if (!first)
@@ -152,22 +153,21 @@ static inline bool forward_place(const struct env *env, const struct service *se
 			slot = second_slot;
 			choice = 1;
 		}
-		if (slot >= FLOW_BUCKET_ENTRIES) {
-			evicts = true;
+		if (slot >= FLOW_BUCKET_ENTRIES)
 			slot = flow_bucket_evictable(chosen);
-		}
 	}
 	if (slot >= FLOW_BUCKET_ENTRIES)
 		return false;
+	overwrites = chosen->entries[slot & 7] != 0;
 	flow_write(chosen, slot & 7, choice, key, number, tick);
 	if (choice)
 		first->choices |= FLOW_OVERFLOWED;
-	return evicts;
+	return overwrites;
 }
 
 struct forward_choice {
 	u16 number;    /* backend number; 0: none */
-	bool evicted;  /* a live entry gave way: earlier finds may be stale */
+	bool evicted;  /* an entry was overwritten or cleared: earlier finds may be stale */
 };
 
 /* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not

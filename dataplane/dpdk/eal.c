@@ -6,6 +6,8 @@
  * other core that the process was given, and shares the worker's where there is only one.
  * Virtual devices are not created here: port.c opens them one by one, so that a failure can be
  * told with the interface's name. */
+#include "dataplane/dpdk/dpdk.h"
+
 #include "dataplane/dpdk/eal.h"
 
 #include <errno.h>
@@ -15,10 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_log.h>
 
 #include "dataplane/dpdk/message.h"
 

@@ -186,8 +186,9 @@ def die_with_parent():
 class Decap:
     def __init__(self, *options):
         self.log = open(SCRATCH + "/log", "w+")
+        self.printed = open(SCRATCH + "/printed", "w+")
         self.process = subprocess.Popen(decap_command("--mode", "tun", *options), text=True,
-                                        stdout=subprocess.PIPE, stderr=self.log,
+                                        stdout=self.printed, stderr=self.log,
                                         preexec_fn=die_with_parent)
         deadline = time.monotonic() + 5
         while "ready" not in self.said() and time.monotonic() < deadline:
@@ -213,8 +214,9 @@ class Decap:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        printed, _ = self.process.communicate(timeout=10)
-        return self.process.returncode, printed
+        status = self.process.wait(10)
+        self.printed.seek(0)
+        return status, self.printed.read()
 
 
 def read_counters(text):
@@ -280,6 +282,13 @@ def refusals(frames):
             ICMPv6ParamProblem in frame]
 
 
+def checksum_errors():
+    """TCP segments of either family that the backend's kernel refused."""
+    names, values = (line.split() for line in in_ns("backend", "cat", "/proc/net/snmp").splitlines()
+                     if line.startswith("Tcp:"))
+    return int(values[names.index("InCsumErrors")])
+
+
 class Test:
     def __init__(self):
         backend_start()
@@ -299,6 +308,7 @@ class Test:
             self.balancer.send(part)
         got = reply(self.clients[inner_version])
         check(text, got == (expect_ecn, payload), f"got {got}")
+        return len(inner) - pad
 
     def refused(self, text, packet, counter, also=()):
         """Sends a packet and expects that it is counted once, as `counter`, and not delivered."""
@@ -330,9 +340,13 @@ class Test:
 
     def variations(self):
         for inner in 4, 6:
-            self.exchange(f"padding behind IPv{inner} in IPv4 is taken off", inner, outer=4, pad=7)
-            self.exchange(f"padding behind IPv{inner} in GUE is taken off", inner, outer=6,
-                          carrier="gue", pad=7)
+            for outer, carrier in (4, "ipip"), (6, "gue"):
+                before = self.decap.counters()
+                len_bytes = self.exchange(f"padding behind IPv{inner} in {carrier}", inner,
+                                          outer=outer, carrier=carrier, pad=7)
+                delivered = changes(before, self.decap.counters()).get("delivered_bytes")
+                check(f"padding behind IPv{inner} in {carrier} is taken off",
+                      delivered == len_bytes, f"{delivered} bytes for {len_bytes}")
 
         def zero_checksum(packet):
             packet[UDP].chksum = 0
@@ -434,10 +448,13 @@ class Test:
             print(f"not run: merged segments, since this failed: {' '.join(error.cmd[2:])}")
             return
         self.balancer.carrier = "ipip"
+        before = checksum_errors()
         for outer in 4, 6:
             for inner in 4, 6:
                 self.balancer.outer = outer
                 self.merge_one(f"ipip IPv{inner} in IPv{outer}", inner)
+        check("the host found no checksum wrong", checksum_errors() == before,
+              f"{checksum_errors()}, before {before}")
         in_ns("backend", "ethtool", "-K", "b-balancer", "gro", "off")
         in_ns("balancer", "tc", "qdisc", "delete", "dev", "eth0", "root")
 

@@ -153,6 +153,11 @@ static const struct {
 	{SERVICE "- name: b\n  vip: 192.0.2.1\n  protocol: tcp\n  port: x\n",
 	 {{4, 3, "no port"}, {10, 9, "port must be"}}},
 
+	/* What could not be read agrees with nothing and exceeds nothing. */
+	{WHOLE
+	 "  check: {type: tcp, interval: 100ms, timeout: x}\n  backends: [{address: x}, {address: y}]\n",
+	 {{8, 48, "timeout must be"}, {9, 24, "not 'x'"}, {9, 38, "not 'y'"}}},
+
 	/* One error hides no other. */
 	{SERVICE "  port: x\n  backends: [{weight: y, address: z}]\n- vip: q\n  name: b\n"
 		 "  protocol: tcp\n  port: 1\nversion: 1\n",
@@ -178,11 +183,13 @@ static const struct {
 	 {{3, 1, "unknown"}, {3, 19, "16 levels"}}},
 	{"version: \"1\\0\"\nfleet_seed_file: \"a\\nb\"\n",
 	 {{1, 10, "one line without tabs"}, {2, 18, "one line without tabs"}}},
+	{"version: 1\nfleet_seed_file: \"a\\tb\"\n", {{2, 18, "one line without tabs"}}},
 	{"version: 1\nfleet_seed_file: |\n  s\n", {{2, 18, "one line without tabs"}}},
 
 	/* Characters; columns count bytes. */
 	{"version: 1\xff\nfleet_seed_file: \xc0\x80 \xed\xa0\x80\n",
 	 {{1, 11, "byte 0xff is not UTF-8"}, {2, 18, "byte 0xc0 is not UTF-8"}}},
+	{"version: 1 # \xbf\n", {{1, 14, "byte 0xbf is not UTF-8"}}},
 	{"version: 1 # \x1b[31m\n\x7f\n", {{1, 14, "U+001B"}, {2, 1, "U+007F"}}},
 	{"version: 1\rfleet\n# \xe2\x80\xa8\n", {{1, 11, "U+000D"}, {2, 3, "U+2028"}}},
 	{HEAD "services: [{name: \xc3\xbc\xe2\x82\xac, vip: x, protocol: tcp, port: 1}]\n",
@@ -362,6 +369,8 @@ static void dataplane_diff(void **state)
 		{"{workers: 2, flows: 1M, engine: xdp, flow_timeout: 1m, interfaces: [{name: a}, {name: b}]}",
 		 "dataplane.engine dataplane.flows dataplane.flow_timeout", 3},
 		{"{workers: 2, interfaces: [{name: a}]}", "dataplane.interfaces", 1},
+		{"{workers: 2, interfaces: [{name: a}, {name: b}, {name: c}]}",
+		 "dataplane.interfaces", 1},
 		{"{workers: 2, interfaces: [{name: b}, {name: a}]}", "dataplane.interfaces", 1},
 		{"{workers: 2, interfaces: [{name: a}, {name: b, mtu: 1500, device: d}]}",
 		 "dataplane.interfaces[b].device dataplane.interfaces[b].mtu", 2},
@@ -385,6 +394,19 @@ static void dataplane_diff(void **state)
 		config_free(new);
 	}
 	config_free(old);
+}
+
+/* A name that fits to the last byte is written, one byte less leaves it out. */
+static void dataplane_diff_fits(void **state)
+{
+	static const char wanted[] = "dataplane.engine dataplane.flows";
+	const struct config_dataplane a = {.flows = 1}, b = {.engine = CONFIG_ENGINE_XDP};
+	char out[64];
+
+	assert_int_equal(config_dataplane_diff(&a, &b, out, sizeof(wanted)), 2);
+	assert_string_equal(out, wanted);
+	assert_int_equal(config_dataplane_diff(&a, &b, out, sizeof(wanted) - 1), 2);
+	assert_string_equal(out, "dataplane.engine");
 }
 
 /* Files. */
@@ -516,9 +538,9 @@ int main(void)
 		cmocka_unit_test(errors_in_files), cmocka_unit_test(errors_bounded),
 		cmocka_unit_test(defaults_fill),   cmocka_unit_test(defaults_inherit),
 		cmocka_unit_test(empty_places),    cmocka_unit_test(example_full),
-		cmocka_unit_test(dataplane_diff),  cmocka_unit_test(seed_files),
-		cmocka_unit_test(seed_elsewhere),  cmocka_unit_test(load_failures),
-		cmocka_unit_test(names),
+		cmocka_unit_test(dataplane_diff),  cmocka_unit_test(dataplane_diff_fits),
+		cmocka_unit_test(seed_files),      cmocka_unit_test(seed_elsewhere),
+		cmocka_unit_test(load_failures),   cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, folder_make, folder_remove);

@@ -12,7 +12,7 @@
 #include "tests/unit/frames.h"
 
 enum {
-	FIXTURE_BUCKETS = 8,
+	FIXTURE_BUCKETS = 32,
 	FIXTURE_SERVICES = FIXTURE_BUCKETS * SERVICE_BUCKET_KEYS,
 	FIXTURE_SET = 8, /* backend numbers 0..7 in a set */
 	FIXTURE_BACKENDS = 2 * FIXTURE_SET,

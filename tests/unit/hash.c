@@ -45,8 +45,8 @@ static void gives_the_pinned_values(void **state)
 	}
 }
 
-/* A flipped bit of a raw key turns each output bit about every other time, but for the top few
- * bits of the key, whose reach a multiplication limits; the keys have 48 bits. */
+/* A flipped bit of a raw key turns each output bit every other time; over 2000 keys the worst of
+ * 3072 pairs is off by five deviations of 0.011. */
 static void every_key_bit_reaches_every_result_bit(void **state)
 {
 	struct hash_seed seed = pinned_seed();
@@ -71,7 +71,7 @@ static void every_key_bit_reaches_every_result_bit(void **state)
 		}
 	}
 	printf("hash: worst avalanche bias %.3f\n", worst);
-	assert_true(worst < 0.30);
+	assert_true(worst < 0.07);
 }
 
 /* Pearson's statistic over `cells` for keys that differ as neighbouring clients do. */

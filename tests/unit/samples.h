@@ -26,11 +26,15 @@ enum { AT_TYPE = 12, AT_IP = 14, AT_L4_V4 = 34, AT_L4_V6 = 54 };
 
 #define CLIENT4 .source = "192.0.2.7", .source_port = 50000
 #define CLIENT6 .source = "2001:db8:2::7", .source_port = 50000
-#define WEB4                                                                                       \
-	CLIENT4, .destination = "203.0.113.10", .protocol = FRAME_TCP, .destination_port = 443
+#define FROM4(address)                                                                             \
+	.source = address, .source_port = 50000, .destination = "203.0.113.10",                    \
+	.protocol = FRAME_TCP, .destination_port = 443
+#define FROM6(address)                                                                             \
+	.source = address, .source_port = 50000, .destination = "2001:db8:1::10",                  \
+	.protocol = FRAME_TCP, .destination_port = 443
+#define WEB4 FROM4("192.0.2.7")
+#define WEB6 FROM6("2001:db8:2::7")
 #define DNS4 CLIENT4, .destination = "203.0.113.10", .protocol = FRAME_UDP, .destination_port = 53
-#define WEB6                                                                                       \
-	CLIENT6, .destination = "2001:db8:1::10", .protocol = FRAME_TCP, .destination_port = 443
 #define DNS6                                                                                       \
 	CLIENT6, .destination = "2001:db8:1::10", .protocol = FRAME_UDP, .destination_port = 53
 #define TO(address, port)                                                                          \
@@ -109,16 +113,16 @@ static const struct sample samples[] = {
 	 .verdict = VERDICT_BAD_CSUM},
 	{"TTL 0", {WEB4}, {{AT_IP + 8, 0}}, .seal = true, .verdict = VERDICT_TTL_ZERO},
 	{"hop limit 0", {WEB6}, {{AT_IP + 7, 0}}, .verdict = VERDICT_TTL_ZERO},
-	{"from 0.0.0.7", {WEB4, .source = "0.0.0.7"}, .verdict = VERDICT_MARTIAN},
-	{"from loopback", {WEB4, .source = "127.3.2.1"}, .verdict = VERDICT_MARTIAN},
-	{"from multicast", {WEB4, .source = "224.0.0.1"}, .verdict = VERDICT_MARTIAN},
-	{"from broadcast", {WEB4, .source = "255.255.255.255"}, .verdict = VERDICT_MARTIAN},
-	{"from ::", {WEB6, .source = "::"}, .verdict = VERDICT_MARTIAN},
-	{"from ::1", {WEB6, .source = "::1"}, .verdict = VERDICT_MARTIAN},
-	{"from ff02::1", {WEB6, .source = "ff02::1"}, .verdict = VERDICT_MARTIAN},
-	{"from a v4-mapped address", {WEB6, .source = "::ffff:192.0.2.7"}, .verdict = VERDICT_MARTIAN},
-	{"LAND", {WEB4, .source = "203.0.113.10"}, .verdict = VERDICT_LAND},
-	{"LAND over IPv6", {WEB6, .source = "2001:db8:1::10"}, .verdict = VERDICT_LAND},
+	{"from 0.0.0.7", {FROM4("0.0.0.7")}, .verdict = VERDICT_MARTIAN},
+	{"from loopback", {FROM4("127.3.2.1")}, .verdict = VERDICT_MARTIAN},
+	{"from multicast", {FROM4("224.0.0.1")}, .verdict = VERDICT_MARTIAN},
+	{"from broadcast", {FROM4("255.255.255.255")}, .verdict = VERDICT_MARTIAN},
+	{"from ::", {FROM6("::")}, .verdict = VERDICT_MARTIAN},
+	{"from ::1", {FROM6("::1")}, .verdict = VERDICT_MARTIAN},
+	{"from ff02::1", {FROM6("ff02::1")}, .verdict = VERDICT_MARTIAN},
+	{"from a v4-mapped address", {FROM6("::ffff:192.0.2.7")}, .verdict = VERDICT_MARTIAN},
+	{"LAND", {FROM4("203.0.113.10")}, .verdict = VERDICT_LAND},
+	{"LAND over IPv6", {FROM6("2001:db8:1::10")}, .verdict = VERDICT_LAND},
 	{"our own MAC", {WEB4}, {{11, 1}}, .verdict = VERDICT_OWN_MAC},
 	{"broadcast frame", {WEB4, .broadcast = true}, .verdict = VERDICT_L2_GROUP},
 	{"broadcast frame over IPv6", {DNS6, .broadcast = true}, .verdict = VERDICT_L2_GROUP},

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An arena that shuntd handed over, with the report that answers it: what a worker works with,
+ * replaced as a whole. */
+#ifndef SHUNT_DPDK_ATTACHMENT_H
+#define SHUNT_DPDK_ATTACHMENT_H
+
+#include "dataplane/state/arena.h"
+#include "dataplane/state/attach.h"
+#include "dataplane/state/flow_table.h"
+#include "dataplane/state/report.h"
+
+struct attachment {
+	struct attachment *older; /* not yet released; the main thread's */
+	struct arena_view arena;
+	struct report report;
+	u64 incarnation;
+	u64 root_offset;  /* in use; the worker's */
+	u32 flow_buckets; /* 0 while the flow table is another incarnation's; set once, atomically */
+};
+
+/* Maps the arena behind a descriptor (which stays the caller's) and makes its report. Returns 0,
+ * or -errno with a sentence in text. */
+int attachment_create(int arena_fd, struct attachment **attachment, char *text, size_t text_bytes)
+	__attribute__((warn_unused_result));
+void attachment_destroy(struct attachment *attachment);
+
+/* Answers an ATTACH_ARENA: read-only descriptors of the report and of the flow tables. Returns 0
+ * or -errno. */
+int attachment_answer(int socket, const struct attachment *attachment,
+                      const struct flow_tables *flows) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a device needs of the machine, asked before DPDK is: its own complaints name neither the
+ * interface nor the remedy. */
+#ifndef SHUNT_DPDK_DEVICE_CHECK_H
+#define SHUNT_DPDK_DEVICE_CHECK_H
+
+#include "dataplane/core/base.h"
+
+/* Copies the value of an option such as "iface" out of a device string; empty where it isn't
+ * given. */
+void device_option(const char *device, const char *option, char *out, size_t out_bytes);
+
+/* The MTU of a kernel interface, 0 where it can't be told. */
+u16 device_kernel_mtu(const char *kernel_name);
+
+/* Each returns whether the device can be opened; if not, the rest of a sentence that begins with
+ * "interface NAME" says what is missing and how to mend it. */
+bool device_check_tap(char *text, size_t text_bytes);
+bool device_check_af_packet(const char *kernel_name, char *text, size_t text_bytes);
+bool device_check_pci(const char *device, char *text, size_t text_bytes);
+
+#endif

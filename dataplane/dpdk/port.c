@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Nothing is negotiated on: no checksum offload, no LRO, no scatter. A buffer holds a whole
+ * frame of the port's MTU; where a device chains buffers all the same, burst by burst, mbufs.c
+ * copes.
+ *
+ * Buffers are sized in whole KiB, because some cards (ixgbe) take the size in that unit, rounded
+ * down, and would split every full frame. 24 bytes of private area move the frame of an
+ * encapsulated small packet into one cache line with its outer IPv4 header: 128 bytes of mbuf,
+ * 24, 128 of headroom put the Ethernet header 24 bytes into a line, and IPIP grows by 20.
+ *
+ * Ports are started at once but polled only when there are tables: a net_tap device has to be
+ * started before its interface moves into another namespace, and a card's link takes seconds. */
+#include "dataplane/dpdk/dpdk.h"
+
+#include "dataplane/dpdk/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/dpdk/device_check.h"
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/message.h"
+
+#define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
+#define PRIVATE_BYTES 24
+#define POOL_CACHE 256
+#define POOL_IN_HAND (2 * POOL_CACHE + 64)
+#define DESCRIPTORS_MAX 1024
+#define DATA_ROOM_MAX (63 * 1024)
+#define MTU_DEFAULT 1500
+
+static const u8 no_mac[6];
+
+/* --- Before DPDK starts --------------------------------------------------------------- */
+
+static enum port_kind kind_of(const char *device)
+{
+	if (eal_device_is_pci(device))
+		return PORT_PCI;
+	if (strncmp(device, "net_tap", 7) == 0)
+		return PORT_TAP;
+	return strncmp(device, "net_af_packet", 13) == 0 ? PORT_AF_PACKET : PORT_OTHER;
+}
+
+static void port_prepare(struct port *port, const struct config_interface *config)
+{
+	*port = (struct port){
+		.config = config,
+		.kind = kind_of(config->device),
+		.mtu = config->mtu,
+		.rx_descriptors = DESCRIPTORS_MAX,
+		.tx_descriptors = DESCRIPTORS_MAX,
+	};
+	if (port->kind == PORT_AF_PACKET) {
+		device_option(config->device, "iface", port->kernel_name,
+		              sizeof(port->kernel_name));
+		if (port->mtu == 0)
+			port->mtu = device_kernel_mtu(port->kernel_name);
+	}
+	if (port->mtu == 0)
+		port->mtu = MTU_DEFAULT;
+}
+
+static bool port_check(const struct port *port)
+{
+	char text[512];
+	bool fine = true;
+
+	if (port->config->device[0] == '\0')
+		snprintf(text, sizeof(text), "has no `device:`, which tells shunt-dpdk what to open");
+	else if (port->kind == PORT_TAP)
+		fine = device_check_tap(text, sizeof(text));
+	else if (port->kind == PORT_AF_PACKET)
+		fine = device_check_af_packet(port->kernel_name, text, sizeof(text));
+	else if (port->kind == PORT_PCI)
+		fine = device_check_pci(port->config->device, text, sizeof(text));
+	else
+		return true;
+	if (port->config->device[0] != '\0' && fine)
+		return true;
+	message("interface %s %s", port->config->name, text);
+	return false;
+}
+
+int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
+{
+	int err = 0;
+
+	*ports = (struct ports){.count = (u32)count};
+	for (size_t i = 0; i < count; i++) {
+		port_prepare(&ports->list[i], &interfaces[i]);
+		if (!port_check(&ports->list[i]))
+			err = -ENODEV;
+	}
+	return err;
+}
+
+/* --- Pool ----------------------------------------------------------------------------- */
+
+static u32 data_room_bytes(const struct ports *ports)
+{
+	u32 mtu = MTU_DEFAULT;
+	u32 room;
+
+	for (u32 i = 0; i < ports->count; i++)
+		if (ports->list[i].mtu > mtu)
+			mtu = ports->list[i].mtu;
+	room = (mtu + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
+	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
+}
+
+static u32 pool_count(const struct ports *ports)
+{
+	u32 count = POOL_IN_HAND;
+
+	for (u32 i = 0; i < ports->count; i++)
+		count += ports->list[i].rx_descriptors + ports->list[i].tx_descriptors;
+	return rte_align32pow2(count) - 1;
+}
+
+u64 ports_memory_bytes(const struct ports *ports)
+{
+	u64 each = sizeof(struct rte_mbuf) + PRIVATE_BYTES + data_room_bytes(ports) + 192;
+
+	return pool_count(ports) * each;
+}
+
+static int pool_create(struct ports *ports)
+{
+	ports->pool = rte_pktmbuf_pool_create("shunt", pool_count(ports), POOL_CACHE,
+	                                      PRIVATE_BYTES, (u16)data_room_bytes(ports),
+	                                      SOCKET_ID_ANY);
+	if (ports->pool)
+		return 0;
+	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
+	        pool_count(ports), data_room_bytes(ports), rte_strerror(rte_errno));
+	return -ENOMEM;
+}
+
+/* --- Opening -------------------------------------------------------------------------- */
+
+/* "net_tap0" of "net_tap0,iface=lb0"; a PCI address in full. */
+static void device_name(const char *device, char *out, size_t out_bytes)
+{
+	bool lacks_domain = eal_device_is_pci(device) && device[2] == ':';
+
+	snprintf(out, out_bytes, "%s%.*s", lacks_domain ? "0000:" : "",
+	         (int)strcspn(device, ","), device);
+}
+
+static void station_choose(struct port *port, const struct rte_ether_addr *device_mac)
+{
+	struct station *station = &port->station;
+	const u8 *mac = station->mac;
+
+	if (memcmp(port->config->mac, no_mac, 6) != 0) {
+		memcpy(station->mac, port->config->mac, 6);
+		return;
+	}
+	memcpy(station->mac, device_mac->addr_bytes, 6);
+	if (port->kind != PORT_TAP)
+		return;
+	/* The device's MAC is that of the kernel's end too. */
+	station->mac[0] |= RTE_ETHER_LOCAL_ADMIN_ADDR;
+	station->mac[5] ^= 1;
+	message("interface %s: the balancer's MAC is %02x:%02x:%02x:%02x:%02x:%02x, since the "
+	        "kernel's end of the tap has the device's own",
+	        port->config->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+static int port_open(struct port *port)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	struct rte_ether_addr mac;
+	int err = 0;
+
+	device_name(port->config->device, name, sizeof(name));
+	if (port->kind != PORT_PCI)
+		err = rte_dev_probe(port->config->device);
+	if (err == 0)
+		err = rte_eth_dev_get_port_by_name(name, &port->id);
+	if (err == 0)
+		err = rte_eth_macaddr_get(port->id, &mac);
+	if (err) {
+		message("interface %s: DPDK cannot open the device `%s` (%s)%s", port->config->name,
+		        port->config->device, rte_strerror(-err),
+		        port->kind == PORT_PCI
+		                ? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
+		                : "");
+		return -ENODEV;
+	}
+	port->open = true;
+	station_choose(port, &mac);
+	if (port->kind == PORT_AF_PACKET)
+		message("interface %s: the kernel sees every packet of %s too, and fragments are "
+		        "not supported there; keep net.ipv4.ip_forward off, or it forwards them "
+		        "a second time",
+		        port->config->name, port->kernel_name);
+	return 0;
+}
+
+/* --- Starting ------------------------------------------------------------------------- */
+
+/* The largest MTU that DPDK lets this device be configured with. */
+static u32 mtu_limit(const struct rte_eth_dev_info *info)
+{
+	u32 overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+	u32 limit = info->max_mtu;
+
+	if (info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu)
+		overhead = info->max_rx_pktlen - info->max_mtu;
+	if (info->max_rx_pktlen > overhead && info->max_rx_pktlen - overhead < limit)
+		limit = info->max_rx_pktlen - overhead;
+	return limit;
+}
+
+static int port_configure(struct port *port)
+{
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_dev_info info;
+	int err = rte_eth_dev_info_get(port->id, &info);
+	u32 limit;
+
+	if (err)
+		return err;
+	limit = mtu_limit(&info);
+	if (port->mtu > limit && port->kind == PORT_PCI) {
+		message("interface %s: the device takes an MTU of %u at most", port->config->name,
+		        limit);
+		return -EINVAL;
+	}
+	/* A virtual device's limit is only nominal. */
+	conf.rxmode.mtu = port->mtu > limit ? limit : port->mtu;
+	err = rte_eth_dev_configure(port->id, 1, 1, &conf);
+	if (err)
+		return err;
+	return rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors,
+	                                        &port->tx_descriptors);
+}
+
+static int port_start(struct port *port, struct rte_mempool *pool)
+{
+	int socket = rte_eth_dev_socket_id(port->id);
+	struct rte_ether_addr mac;
+	int err = port_configure(port);
+
+	if (err == 0)
+		err = rte_eth_rx_queue_setup(port->id, 0, port->rx_descriptors, (unsigned)socket,
+		                             NULL, pool);
+	if (err == 0)
+		err = rte_eth_tx_queue_setup(port->id, 0, port->tx_descriptors, (unsigned)socket,
+		                             NULL);
+	if (err == 0)
+		err = rte_eth_dev_start(port->id);
+	if (err) {
+		message("interface %s: DPDK cannot start the device `%s`: %s", port->config->name,
+		        port->config->device, rte_strerror(-err));
+		return err;
+	}
+	port->started = true;
+	if (port->kind != PORT_TAP && rte_eth_macaddr_get(port->id, &mac) == 0 &&
+	    memcmp(mac.addr_bytes, port->station.mac, 6) != 0 &&
+	    rte_eth_promiscuous_enable(port->id) != 0)
+		message("interface %s: the device cannot receive for a MAC that is not its own; "
+		        "remove `mac:`",
+		        port->config->name);
+	return 0;
+}
+
+int ports_open(struct ports *ports)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < ports->count && !err; i++)
+		err = port_open(&ports->list[i]);
+	if (!err)
+		err = pool_create(ports);
+	for (u32 i = 0; i < ports->count && !err; i++)
+		err = port_start(&ports->list[i], ports->pool);
+	if (err)
+		ports_close(ports);
+	return err;
+}
+
+void ports_close(struct ports *ports)
+{
+	for (u32 i = 0; i < ports->count; i++) {
+		struct port *port = &ports->list[i];
+
+		if (port->started && rte_eth_dev_stop(port->id) != 0)
+			message("interface %s did not stop cleanly", port->config->name);
+		if (port->open && rte_eth_dev_close(port->id) != 0)
+			message("interface %s did not close cleanly", port->config->name);
+		port->started = port->open = false;
+	}
+	rte_mempool_free(ports->pool);
+	ports->pool = NULL;
+}
+
+void port_describe(const struct port *port, struct attach_port *out)
+{
+	*out = (struct attach_port){.mtu = port->mtu};
+	snprintf(out->name, sizeof(out->name), "%s", port->config->name);
+	/* A tap's interface may live in another namespace: the kernel's routes say nothing. */
+	if (port->kind == PORT_AF_PACKET)
+		memcpy(out->kernel_name, port->kernel_name, sizeof(out->kernel_name));
+	else if (port->kind != PORT_TAP)
+		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
+	memcpy(out->mac, port->station.mac, 6);
+	memcpy(out->gateway_mac, port->config->gateway_mac, 6);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A burst's life here: describe the frames to the pipeline, write what became of them back into
+ * the mbufs, send per port, count what was sent. A packet that no queue took is counted as such
+ * and freed: waiting for room would only move the loss to where nobody counts it.
+ *
+ * PASS has no way to the kernel in this version: such a packet is counted and freed. At a
+ * net_af_packet port the kernel has it anyway. */
+#include "dataplane/dpdk/dpdk.h"
+
+#include "dataplane/dpdk/relay.h"
+
+static void describe(struct burst *burst, const struct port *port, struct rte_mbuf *const *mbufs,
+                     u32 count)
+{
+	burst->count = count;
+	burst->station = port->station;
+	for (u32 i = 0; i < count; i++) {
+		struct rte_mbuf *mbuf = mbufs[i];
+		u8 *frame = rte_pktmbuf_mtod(mbuf, u8 *);
+
+		prefetch_write(frame);
+		prefetch_write(frame - ENCAP_OVERHEAD_MAX); /* where an outer header will begin */
+		burst->frame[i] = frame;
+		burst->contiguous_bytes[i] = mbuf->data_len;
+		burst->frame_bytes[i] = mbuf->pkt_len;
+		burst->headroom_bytes[i] = rte_pktmbuf_headroom(mbuf);
+	}
+}
+
+/* Cuts a chain to its first len_bytes: padding may span several segments. */
+static void chain_cut(struct rte_mbuf *mbuf, u32 len_bytes)
+{
+	struct rte_mbuf *segment = mbuf;
+	u32 left_bytes = len_bytes;
+	u16 segments = 1;
+
+	while (left_bytes > segment->data_len && segment->next) {
+		left_bytes -= segment->data_len;
+		segment = segment->next;
+		segments++;
+	}
+	rte_pktmbuf_free(segment->next);
+	segment->next = NULL;
+	segment->data_len = (u16)left_bytes;
+	mbuf->nb_segs = segments;
+	mbuf->pkt_len = len_bytes;
+}
+
+/* Gives the mbuf the frame that the pipeline made of it. A chain is made whole: not every driver
+ * sends one. Returns false where a whole one has no room. */
+static always_inline bool rewrite(struct rte_mbuf *mbuf, const u8 *frame, u32 frame_bytes)
+{
+	u16 grown = (u16)(rte_pktmbuf_mtod(mbuf, u8 *) - frame);
+
+	mbuf->data_off -= grown;
+	if (likely(mbuf->nb_segs == 1)) {
+		mbuf->data_len = (u16)frame_bytes;
+		mbuf->pkt_len = frame_bytes;
+		return true;
+	}
+	mbuf->data_len += grown;
+	mbuf->pkt_len += grown;
+	chain_cut(mbuf, frame_bytes);
+	return rte_pktmbuf_linearize(mbuf) == 0;
+}
+
+static always_inline void queue_push(struct relay_queue *queue, struct rte_mbuf *mbuf, u32 place)
+{
+	queue->mbufs[queue->count] = mbuf;
+	queue->places[queue->count] = (u8)place;
+	queue->count++;
+}
+
+/* Where each mbuf goes from here. */
+static void sort_out(struct relay *relay, struct rte_mbuf *const *mbufs)
+{
+	struct burst *burst = &relay->burst;
+
+	for (u32 i = 0; i < burst->count; i++) {
+		if (unlikely(verdict_action(burst->verdict[i]) != ACTION_FORWARD)) {
+			queue_push(&relay->dropped, mbufs[i], i);
+		} else if (unlikely(burst->port[i] >= relay->ports->count)) {
+			/* shuntd knows interfaces that this process was started without. */
+			burst->verdict[i] = VERDICT_NO_NEXT_HOP;
+			queue_push(&relay->dropped, mbufs[i], i);
+		} else if (unlikely(!rewrite(mbufs[i], burst->frame[i], burst->frame_bytes[i]))) {
+			burst->verdict[i] = VERDICT_TOO_BIG;
+			queue_push(&relay->dropped, mbufs[i], i);
+		} else {
+			queue_push(&relay->out[burst->port[i]], mbufs[i], i);
+		}
+	}
+}
+
+static void send_queue(struct relay *relay, u32 port)
+{
+	struct relay_queue *queue = &relay->out[port];
+	u16 sent = rte_eth_tx_burst(relay->ports->list[port].id, 0, queue->mbufs,
+	                            (u16)queue->count);
+
+	for (u32 k = sent; unlikely(k < queue->count); k++) {
+		relay->burst.verdict[queue->places[k]] = VERDICT_QUEUE_FULL;
+		rte_pktmbuf_free(queue->mbufs[k]);
+	}
+	queue->count = 0;
+}
+
+void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
+                 u32 count, struct report_worker *report)
+{
+	describe(&relay->burst, port, mbufs, count);
+	burst_process(&relay->env, &relay->burst);
+	sort_out(relay, mbufs);
+	for (u32 i = 0; i < relay->ports->count; i++)
+		if (relay->out[i].count > 0)
+			send_queue(relay, i);
+	if (unlikely(relay->dropped.count > 0)) {
+		rte_pktmbuf_free_bulk(relay->dropped.mbufs, relay->dropped.count);
+		relay->dropped.count = 0;
+	}
+	burst_count(&relay->burst, 0, count, report);
+}

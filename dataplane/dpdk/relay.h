@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One burst of mbufs, from a port through the pipeline and out: what the worker and the replay
+ * have in common. */
+#ifndef SHUNT_DPDK_RELAY_H
+#define SHUNT_DPDK_RELAY_H
+
+#include "dataplane/burst/burst.h"
+#include "dataplane/dpdk/port.h"
+
+#define RELAY_BURST 32
+
+/* Mbufs with a destiny, and their places in the burst. */
+struct relay_queue {
+	u32 count;
+	struct rte_mbuf *mbufs[RELAY_BURST];
+	u8 places[RELAY_BURST];
+};
+
+/* One thread. */
+struct relay {
+	const struct ports *ports;
+	struct env env;
+	struct burst burst; /* of the last call, verdicts settled */
+	struct relay_queue out[PORTS_MAX];
+	struct relay_queue dropped;
+};
+
+/* Forwards, drops and counts `count` mbufs (at most RELAY_BURST) that came in at port; they are
+ * the relay's from here on. */
+void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
+                 u32 count, struct report_worker *report);
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The production path of a burst (net_pcap's mbufs, relay.c) under the capture's own clock. A
+ * burst ends where the tick changes, and what expired by then is cleared at once, so the
+ * result depends on the capture alone and equals what the core does frame by frame.
+ *
+ * net_pcap says "nothing more" at the end, at an error and when it is out of buffers alike, so
+ * the frames are counted beforehand. It gets the files by descriptor: a device string has no way
+ * to quote a comma in a path. All in the main thread. */
+#include "dataplane/dpdk/dpdk.h"
+
+#include "dataplane/dpdk/replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "dataplane/burst/replay.h"
+#include "dataplane/dpdk/attachment.h"
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/message.h"
+#include "dataplane/dpdk/relay.h"
+#include "dataplane/dpdk/session.h"
+
+#define ATTACH_TIMEOUT_MS 10000
+#define TRACE_RECORDS 512
+
+struct replay {
+	const struct options *options;
+	int in_fd, out_fd;
+	u64 frames; /* whole ones in the capture */
+	bool broken_off;
+
+	struct config_interface interface;
+	struct ports ports;
+	struct flow_tables flows;
+	struct attachment *attachment;
+	struct relay relay;
+	int timestamp_offset; /* in an mbuf */
+
+	u64 tick;
+	u32 n;
+	struct replay_record trace[TRACE_RECORDS];
+	u32 trace_count;
+};
+
+/* --- Files ---------------------------------------------------------------------------- */
+
+/* Counts the frames; a capture that ends within one is told and read up to there. */
+static int capture_count(struct replay *replay)
+{
+	char path[64], text[PCAP_ERRBUF_SIZE];
+	struct pcap_pkthdr *header;
+	const u8 *bytes;
+	pcap_t *pcap;
+	int got;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", replay->in_fd);
+	pcap = pcap_open_offline(path, text);
+	if (!pcap) {
+		message("%s is not a capture: %s", replay->options->in_path, text);
+		return EX_NOINPUT;
+	}
+	if (pcap_datalink(pcap) != DLT_EN10MB) {
+		message("%s holds no Ethernet frames", replay->options->in_path);
+		pcap_close(pcap);
+		return EX_NOINPUT;
+	}
+	while ((got = pcap_next_ex(pcap, &header, &bytes)) == 1)
+		replay->frames++;
+	replay->broken_off = got == PCAP_ERROR;
+	pcap_close(pcap);
+	return EX_OK;
+}
+
+static int files_open(struct replay *replay)
+{
+	const struct options *options = replay->options;
+	struct stat stat;
+
+	replay->in_fd = open(options->in_path, O_RDONLY | O_CLOEXEC);
+	if (replay->in_fd < 0 || fstat(replay->in_fd, &stat) < 0) {
+		message("cannot read %s: %s", options->in_path, strerror(errno));
+		return EX_NOINPUT;
+	}
+	if (!S_ISREG(stat.st_mode)) {
+		message("%s is not a regular file, and is read twice", options->in_path);
+		return EX_NOINPUT;
+	}
+	replay->out_fd = open(options->out_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (replay->out_fd < 0) {
+		message("cannot write %s: %s", options->out_path, strerror(errno));
+		return EX_CANTCREAT;
+	}
+	return capture_count(replay);
+}
+
+/* --- The port ------------------------------------------------------------------------- */
+
+static void interface_choose(struct replay *replay, const struct config_dataplane *config)
+{
+	struct config_interface *interface = &replay->interface;
+
+	if (config->interfaces_count > 0)
+		*interface = config->interfaces[0];
+	else
+		strcpy(interface->name, "replay");
+	snprintf(interface->device, sizeof(interface->device),
+	         "net_pcap0,rx_pcap=/proc/self/fd/%d,tx_pcap=/proc/self/fd/%d", replay->in_fd,
+	         replay->out_fd);
+}
+
+/* Without a fixed MAC, frames to every station are ours. */
+static void station_choose(struct replay *replay)
+{
+	static const u8 none[6], offline[6] = {0x02, 0, 0, 0, 0, 0x01};
+	struct station *station = &replay->ports.list[0].station;
+
+	if (memcmp(replay->interface.mac, none, 6) != 0)
+		return;
+	memcpy(station->mac, offline, 6);
+	station->any_mac = true;
+}
+
+static int device_open(struct replay *replay, const struct config_dataplane *config)
+{
+	struct eal_setup setup = {.program = "shunt-dpdk", .worker_cpu = EAL_NO_WORKER};
+	bool huge_pages;
+	u64 flag;
+
+	interface_choose(replay, config);
+	if (ports_prepare(&replay->ports, &replay->interface, 1) < 0)
+		return EX_UNAVAILABLE;
+	setup.memory_bytes = ports_memory_bytes(&replay->ports);
+	if (eal_start(&setup, &huge_pages) < 0) {
+		message("DPDK does not start");
+		return EX_UNAVAILABLE;
+	}
+	if (ports_open(&replay->ports) < 0)
+		return EX_UNAVAILABLE;
+	station_choose(replay);
+	if (rte_mbuf_dyn_rx_timestamp_register(&replay->timestamp_offset, &flag) < 0) {
+		message("DPDK gives no time stamps");
+		return EX_SOFTWARE;
+	}
+	return EX_OK;
+}
+
+/* --- Tables --------------------------------------------------------------------------- */
+
+/* The one message that answers our HELLO. */
+static int arena_receive(int socket, int *arena_fd, char *text, size_t text_bytes)
+{
+	struct pollfd poll_fd = {.fd = socket, .events = POLLIN};
+	struct attach_message offer;
+	int fds[ATTACH_FDS_MAX];
+	int err;
+
+	if (poll(&poll_fd, 1, ATTACH_TIMEOUT_MS) != 1)
+		err = -ETIMEDOUT;
+	else
+		err = attach_receive(socket, &offer, fds);
+	if (err) {
+		snprintf(text, text_bytes, "no tables came by descriptor %d: %s", socket,
+		         strerror(-err));
+		return err;
+	}
+	if (fds[1] >= 0)
+		close(fds[1]);
+	*arena_fd = fds[0];
+	if (offer.kind == ATTACH_ARENA && fds[0] >= 0)
+		return 0;
+	if (fds[0] >= 0)
+		close(fds[0]);
+	snprintf(text, text_bytes, "descriptor %d brings no tables: %s", socket,
+	         offer.kind == ATTACH_REFUSED ? offer.text : "another message");
+	return -EPROTO;
+}
+
+static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
+{
+	int socket = replay->options->attach_fd;
+	struct env *env = &replay->relay.env;
+	struct attach_message hello;
+	int arena_fd, err;
+
+	session_hello(&replay->ports, 0, &hello);
+	err = attach_send(socket, &hello, NULL, 0);
+	if (err) {
+		snprintf(text, text_bytes, "nobody listens at descriptor %d: %s", socket,
+		         strerror(-err));
+		return err;
+	}
+	err = arena_receive(socket, &arena_fd, text, text_bytes);
+	if (err)
+		return err;
+	err = attachment_create(arena_fd, &replay->attachment, text, text_bytes);
+	close(arena_fd);
+	if (err)
+		return err;
+	env->flows = flow_tables_of(&replay->flows, 0);
+	env->flow_buckets = replay->flows.header->buckets_count;
+	if (!burst_follow(&replay->attachment->arena, &replay->attachment->root_offset, env,
+	                  report_worker(&replay->attachment->report, 0))) {
+		snprintf(text, text_bytes, "the arena holds no tables");
+		return -EPROTO;
+	}
+	err = attachment_answer(socket, replay->attachment, &replay->flows);
+	if (err)
+		snprintf(text, text_bytes, "the report is not taken: %s", strerror(-err));
+	return err;
+}
+
+static int attach(struct replay *replay, const struct config_dataplane *config)
+{
+	char text[400];
+	int err = flow_tables_create(1, 1, config->flow_timeout_ms, &replay->flows);
+
+	if (err) {
+		message("no memory for a flow table: %s", strerror(-err));
+		return EX_OSERR;
+	}
+	replay->relay.ports = &replay->ports;
+	if (tables_receive(replay, text, sizeof(text)) == 0)
+		return EX_OK;
+	message("%s", text);
+	return EX_UNAVAILABLE;
+}
+
+/* --- The capture ---------------------------------------------------------------------- */
+
+static int trace_flush(struct replay *replay)
+{
+	const u8 *bytes = (const u8 *)replay->trace;
+	size_t left = replay->trace_count * sizeof(replay->trace[0]);
+
+	while (left > 0) {
+		ssize_t written = write(replay->options->trace_fd, bytes, left);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0) {
+			message("cannot write the trace: %s", strerror(errno));
+			return EX_IOERR;
+		}
+		bytes += written;
+		left -= (size_t)written;
+	}
+	replay->trace_count = 0;
+	return EX_OK;
+}
+
+static int trace_burst(struct replay *replay)
+{
+	const struct burst *burst = &replay->relay.burst;
+
+	for (u32 i = 0; i < burst->count; i++) {
+		enum verdict verdict = burst->verdict[i];
+
+		replay->trace[replay->trace_count++] = (struct replay_record){
+			.n = replay->n++,
+			.verdict = (u8)verdict,
+			.sent = verdict_action(verdict) == ACTION_FORWARD,
+			.service_number = burst->service[i] ? burst->service[i]->number : 0,
+			.backend_number = burst->backend_number[i],
+		};
+	}
+	if (replay->trace_count + BURST_MAX <= TRACE_RECORDS)
+		return EX_OK;
+	return trace_flush(replay);
+}
+
+static u64 tick_of(const struct replay *replay, const struct rte_mbuf *mbuf)
+{
+	u64 timestamp_us = *RTE_MBUF_DYNFIELD(mbuf, replay->timestamp_offset,
+	                                      const rte_mbuf_timestamp_t *);
+
+	return flow_tick_of(timestamp_us / 1000, replay->flows.header->tick_ms);
+}
+
+/* How many of the mbufs, at least one, come before the tick changes again. */
+static u32 same_tick(const struct replay *replay, struct rte_mbuf *const *mbufs, u32 count)
+{
+	u32 same = 1;
+
+	while (same < count && tick_of(replay, mbufs[same]) <= replay->tick)
+		same++;
+	return same;
+}
+
+static int replay_mbufs(struct replay *replay, struct rte_mbuf **mbufs, u32 count)
+{
+	struct report_worker *report = report_worker(&replay->attachment->report, 0);
+	int status = EX_OK;
+
+	for (u32 from = 0, part; from < count && status == EX_OK; from += part) {
+		replay->tick = burst_advance(&replay->relay.env, replay->tick,
+		                             tick_of(replay, mbufs[from]));
+		part = same_tick(replay, mbufs + from, count - from);
+		relay_burst(&replay->relay, &replay->ports.list[0], mbufs + from, part, report);
+		report->heartbeat++;
+		status = trace_burst(replay);
+	}
+	return status;
+}
+
+static int capture_run(struct replay *replay)
+{
+	struct rte_mbuf *mbufs[RELAY_BURST];
+	int status = EX_OK;
+
+	while (replay->n < replay->frames && status == EX_OK) {
+		u16 count = rte_eth_rx_burst(replay->ports.list[0].id, 0, mbufs, RELAY_BURST);
+
+		if (count == 0) {
+			message("frame %u of %s cannot be read", replay->n,
+			        replay->options->in_path);
+			status = EX_IOERR;
+		} else {
+			status = replay_mbufs(replay, mbufs, count);
+		}
+	}
+	if (status == EX_OK)
+		status = trace_flush(replay);
+	if (status == EX_OK && replay->broken_off) {
+		message("%s breaks off after frame %u", replay->options->in_path, replay->n);
+		status = EX_NOINPUT;
+	}
+	return status;
+}
+
+int replay_run(const struct options *options, const struct config_dataplane *config)
+{
+	static struct replay replay;
+	int status;
+
+	replay = (struct replay){.options = options, .in_fd = -1, .out_fd = -1, .flows = {.fd = -1}};
+	signal(SIGPIPE, SIG_IGN);
+	status = files_open(&replay);
+	if (status == EX_OK)
+		status = device_open(&replay, config);
+	if (status == EX_OK)
+		status = attach(&replay, config);
+	if (status == EX_OK)
+		status = capture_run(&replay);
+	ports_close(&replay.ports); /* completes the output */
+	attachment_destroy(replay.attachment);
+	flow_tables_destroy(&replay.flows);
+	return status;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A capture instead of network cards, the tables of another program instead of shuntd's. */
+#ifndef SHUNT_DPDK_REPLAY_H
+#define SHUNT_DPDK_REPLAY_H
+
+#include "config/config.h"
+#include "dataplane/dpdk/options.h"
+
+/* Runs the whole capture; returns the exit code. */
+int replay_run(const struct options *options, const struct config_dataplane *config);
+
+#endif

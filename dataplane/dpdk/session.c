@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Either process may start first, and either may go. Without shuntd the worker forwards on with
+ * the arena that it has, and we call again every 200 ms; after a refusal, or an arena that we
+ * can't read, every 2 s.
+ *
+ * An attachment is released once the worker has been seen at a newer one. It says so by a plain
+ * store, so we look every 10 ms while one is waiting: the worker makes no system call for us.
+ *
+ * Where an arena's numbers are of another incarnation (shuntd lost its state file), the flow
+ * table has to be cleared, which takes too long for the worker and mustn't happen under its
+ * hands: it first goes over to the new arena without flows, then the table is cleared here, then
+ * it may use it. */
+#include "dataplane/dpdk/session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/dpdk/message.h"
+
+#define RETRY_MS 200
+#define RETRY_REFUSED_MS 2000
+#define RELEASE_LOOK_MS 10
+
+static u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+}
+
+/* Says a complaint unless it was the last one. */
+__attribute__((format(printf, 2, 3))) static void complain(struct session *session,
+                                                           const char *format, ...)
+{
+	char text[sizeof(session->said)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (strcmp(text, session->said) == 0)
+		return;
+	memcpy(session->said, text, sizeof(text));
+	message("%s", text);
+}
+
+static void hang_up(struct session *session, u64 retry_ms)
+{
+	if (session->socket >= 0)
+		close(session->socket); /* leaves the epoll set by itself */
+	session->socket = -1;
+	session->retry_at_ms = now_ms() + retry_ms;
+}
+
+/* --- Attachments ---------------------------------------------------------------------- */
+
+static void release_older(struct attachment *attachment)
+{
+	struct attachment *older = attachment->older;
+
+	attachment->older = NULL;
+	while (older) {
+		struct attachment *next = older->older;
+
+		attachment_destroy(older);
+		older = next;
+	}
+}
+
+/* Frees what the worker has left behind, and lets it use flows that were cleared for it. */
+static void release(struct session *session)
+{
+	struct attachment *current = worker_current(session->worker);
+	struct flow_tables *flows = session->flows;
+
+	if (!current)
+		return;
+	release_older(current);
+	if (current != session->newest || current->flow_buckets != 0)
+		return;
+	flow_tables_adopt(flows, current->incarnation);
+	worker_allow_flows(current, flows->header->buckets_count);
+}
+
+static bool release_pending(const struct session *session)
+{
+	return session->newest && (session->newest->older || session->newest->flow_buckets == 0);
+}
+
+static bool stale(const struct session *session, const struct attachment *attachment)
+{
+	return session->newest && session->newest->incarnation == attachment->incarnation &&
+	       attachment->arena.epoch < session->newest->arena.epoch;
+}
+
+/* Whether the attachment may use the flow table from its first burst on. */
+static void flows_adopt(struct session *session, struct attachment *attachment)
+{
+	struct flow_tables *flows = session->flows;
+
+	if (!session->newest)
+		flow_tables_adopt(flows, attachment->incarnation); /* nobody uses it yet */
+	if (flows->header->incarnation == attachment->incarnation)
+		attachment->flow_buckets = flows->header->buckets_count;
+}
+
+static void take_arena(struct session *session, const struct attach_message *offer, int arena_fd)
+{
+	struct attachment *attachment;
+	char text[400];
+	int err;
+
+	if (attachment_create(arena_fd, &attachment, text, sizeof(text)) < 0) {
+		complain(session, "%s", text);
+		hang_up(session, RETRY_REFUSED_MS);
+		return;
+	}
+	if (stale(session, attachment)) {
+		complain(session, "shuntd offers the arena of epoch %llu, older than epoch %llu "
+		         "that is in use: is a second shuntd running?",
+		         (unsigned long long)attachment->arena.epoch,
+		         (unsigned long long)session->newest->arena.epoch);
+		goto refuse;
+	}
+	/* Near enough for readers until the worker goes over and carries over the rest. */
+	if (session->newest)
+		report_carry_over(&session->newest->report, &attachment->report);
+	flows_adopt(session, attachment);
+	err = attachment_answer(session->socket, attachment, session->flows);
+	if (err) {
+		complain(session, "cannot answer shuntd: %s", strerror(-err));
+		goto refuse;
+	}
+	attachment->older = session->newest;
+	session->newest = attachment;
+	session->said[0] = '\0';
+	message("has the arena of epoch %llu from shuntd (pid %u)",
+	        (unsigned long long)attachment->arena.epoch, offer->pid);
+	err = worker_hand(session->worker, attachment);
+	if (err)
+		complain(session, "the worker does not start: %s", strerror(-err));
+	return;
+refuse:
+	attachment_destroy(attachment);
+	hang_up(session, RETRY_REFUSED_MS);
+}
+
+/* --- Messages ------------------------------------------------------------------------- */
+
+void session_hello(const struct ports *ports, u64 epoch_seen, struct attach_message *hello)
+{
+	attach_prepare(hello, ATTACH_HELLO);
+	hello->epoch = epoch_seen;
+	hello->workers_count = 1;
+	hello->ports_count = ports->count;
+	snprintf(hello->engine, sizeof(hello->engine), "dpdk");
+	for (u32 i = 0; i < ports->count; i++)
+		port_describe(&ports->list[i], &hello->ports[i]);
+}
+
+static void call(struct session *session)
+{
+	struct attach_message hello;
+	struct epoll_event event = {.events = EPOLLIN};
+	char path[256];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/dataplane.sock", session->run_dir);
+	session->socket = attach_connect(path);
+	err = session->socket < 0 ? session->socket : 0;
+	if (err == 0 &&
+	    epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->socket, &event) < 0)
+		err = -errno;
+	if (err == 0) {
+		session_hello(session->ports, session->newest ? session->newest->arena.epoch : 0,
+		              &hello);
+		err = attach_send(session->socket, &hello, NULL, 0);
+	}
+	if (err == 0)
+		return;
+	if (!session->newest || (err != -ENOENT && err != -ECONNREFUSED))
+		complain(session, "waits for shuntd at %s (%s)", path, strerror(-err));
+	hang_up(session, RETRY_MS);
+}
+
+static void take_message(struct session *session, const struct attach_message *in,
+                         int fds[static ATTACH_FDS_MAX])
+{
+	if (in->kind == ATTACH_ARENA && fds[0] >= 0) {
+		take_arena(session, in, fds[0]);
+	} else if (in->kind == ATTACH_REFUSED) {
+		complain(session, "shuntd refuses this dataplane: %s", in->text);
+		hang_up(session, RETRY_REFUSED_MS);
+	} else {
+		complain(session, "shuntd (version %s) sends a message that this program does not "
+		         "know; run the same version of both",
+		         in->version);
+		hang_up(session, RETRY_REFUSED_MS);
+	}
+	for (size_t i = 0; i < ATTACH_FDS_MAX; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void listen_to(struct session *session)
+{
+	struct attach_message in;
+	int fds[ATTACH_FDS_MAX];
+
+	while (session->socket >= 0) {
+		int err = attach_receive(session->socket, &in, fds);
+
+		if (err == -EAGAIN)
+			return;
+		if (err == 0) {
+			take_message(session, &in, fds);
+			continue;
+		}
+		if (err == -EPROTO) {
+			complain(session, "shuntd sends messages of another format; run the same "
+			         "version of both");
+			hang_up(session, RETRY_REFUSED_MS);
+			continue;
+		}
+		if (session->newest)
+			complain(session, "shuntd is gone; forwards on with the tables it left");
+		hang_up(session, RETRY_MS);
+	}
+}
+
+/* --- Life ----------------------------------------------------------------------------- */
+
+static void timer_arm(struct session *session)
+{
+	struct itimerspec when = {0};
+	u64 now = now_ms();
+	u64 delay_ms = 0;
+
+	if (session->socket < 0)
+		delay_ms = session->retry_at_ms > now ? session->retry_at_ms - now : 1;
+	if (release_pending(session) && (delay_ms == 0 || delay_ms > RELEASE_LOOK_MS))
+		delay_ms = RELEASE_LOOK_MS;
+	when.it_value.tv_sec = (time_t)(delay_ms / 1000);
+	when.it_value.tv_nsec = (long)(delay_ms % 1000) * 1000000;
+	timerfd_settime(session->timer_fd, 0, &when, NULL);
+}
+
+void session_run(struct session *session)
+{
+	if (session->socket < 0 && now_ms() >= session->retry_at_ms)
+		call(session);
+	listen_to(session);
+	release(session);
+	timer_arm(session); /* also takes its readiness away */
+}
+
+int session_open(struct session *session)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int err;
+
+	session->socket = -1;
+	session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (session->epoll_fd < 0)
+		return -errno;
+	session->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (session->timer_fd >= 0 &&
+	    epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->timer_fd, &event) == 0)
+		return 0;
+	err = -errno;
+	if (session->timer_fd >= 0)
+		close(session->timer_fd);
+	close(session->epoll_fd);
+	return err;
+}
+
+void session_close(struct session *session)
+{
+	hang_up(session, 0);
+	close(session->timer_fd);
+	close(session->epoll_fd);
+	if (!session->newest)
+		return;
+	release_older(session->newest);
+	attachment_destroy(session->newest);
+	session->newest = NULL;
+}

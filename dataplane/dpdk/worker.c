@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Run to completion: receive, process, send, count, and a little housekeeping each round. No
+ * lock, no atomic read-modify-write and no system call: what the main thread hands over is one
+ * pointer, and the time comes from the cycle counter (the clock itself is read once a tick, and
+ * not from the kernel).
+ *
+ * An attachment is taken up between two bursts. Counters are carried over here and not by the
+ * main thread, because until this moment the old ones still grow. The ports aren't polled before
+ * there are tables: a frame is then better off waiting in its queue.
+ *
+ * net_tap announces packets by SIGIO. Every thread but the worker blocks it, so that the kernel
+ * interrupts the core that polls and lets the main one sleep. */
+#include "dataplane/dpdk/dpdk.h"
+
+#include "dataplane/dpdk/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "dataplane/dpdk/eal.h"
+
+/* --- Time ----------------------------------------------------------------------------- */
+
+/* Ticks of CLOCK_MONOTONIC, which mean the same to the next process. */
+static void clock_read(struct worker_clock *clock)
+{
+	struct timespec now;
+	u64 now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ms = (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+	clock->tick = flow_tick_of(now_ms, clock->tick_ms);
+	clock->tick_ends_cycles =
+		rte_rdtsc() + ((clock->tick + 1) * clock->tick_ms - now_ms) * clock->cycles_per_ms;
+}
+
+static always_inline void clock_step(struct worker *worker)
+{
+	if (likely(rte_rdtsc() < worker->clock.tick_ends_cycles))
+		return;
+	clock_read(&worker->clock);
+	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
+}
+
+/* --- Tables --------------------------------------------------------------------------- */
+
+/* Goes over to a newer attachment once that has a generation to follow. */
+static void take_up(struct worker *worker, struct attachment *newest)
+{
+	struct report_worker *report = report_worker(&newest->report, 0);
+
+	if (!burst_follow(&newest->arena, &newest->root_offset, &worker->relay.env, report))
+		return;
+	if (worker->current)
+		report_carry_over(&worker->current->report, &newest->report);
+	/* Generations of two arenas don't compare. */
+	worker->sweep.pending_generation = worker->sweep.passing_generation = 0;
+	__atomic_store_n(&worker->current, newest, __ATOMIC_RELEASE); /* worker_current() */
+}
+
+/* Follows the arena's root, or a newer arena. Returns whether there are tables. */
+static always_inline bool follow(struct worker *worker)
+{
+	/* Pairs with worker_hand(). */
+	struct attachment *newest = __atomic_load_n(&worker->newest, __ATOMIC_ACQUIRE);
+	struct attachment *current;
+
+	if (unlikely(newest != worker->current))
+		take_up(worker, newest);
+	current = worker->current;
+	if (unlikely(!current))
+		return false;
+	burst_follow(&current->arena, &current->root_offset, &worker->relay.env,
+	             report_worker(&current->report, 0));
+	/* Pairs with worker_allow_flows(): the table was cleared before. */
+	worker->relay.env.flow_buckets = __atomic_load_n(&current->flow_buckets, __ATOMIC_ACQUIRE);
+	return true;
+}
+
+/* --- The loop ------------------------------------------------------------------------- */
+
+static always_inline void serve_port(struct worker *worker, const struct port *port,
+                                     struct report_worker *report)
+{
+	struct rte_mbuf *mbufs[RELAY_BURST];
+	u16 count = rte_eth_rx_burst(port->id, 0, mbufs, RELAY_BURST);
+
+	if (count > 0)
+		relay_burst(&worker->relay, port, mbufs, count, report);
+}
+
+static void serve(struct worker *worker)
+{
+	const struct ports *ports = worker->relay.ports;
+	struct report_worker *report = report_worker(&worker->current->report, 0);
+
+	report->heartbeat++;
+	for (u32 i = 0; i < ports->count; i++)
+		serve_port(worker, &ports->list[i], report);
+	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
+}
+
+static int run(void *argument)
+{
+	struct worker *worker = argument;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	while (likely(!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED))) {
+		clock_step(worker);
+		if (likely(follow(worker)))
+			serve(worker);
+		else
+			rte_pause();
+	}
+	return 0;
+}
+
+/* --- The main thread's side ----------------------------------------------------------- */
+
+void worker_prepare(struct worker *worker, const struct ports *ports,
+                    const struct flow_tables *flows)
+{
+	*worker = (struct worker){
+		.relay = {.ports = ports, .env = {.flows = flow_tables_of(flows, 0)}},
+		.clock = {.tick_ms = flows->header->tick_ms,
+		          .cycles_per_ms = rte_get_tsc_hz() / 1000},
+	};
+}
+
+int worker_hand(struct worker *worker, struct attachment *attachment)
+{
+	int err;
+
+	__atomic_store_n(&worker->newest, attachment, __ATOMIC_RELEASE); /* follow() */
+	if (worker->running)
+		return 0;
+	err = rte_eal_remote_launch(run, worker, EAL_WORKER_LCORE);
+	worker->running = err == 0;
+	return err;
+}
+
+struct attachment *worker_current(const struct worker *worker)
+{
+	return __atomic_load_n(&worker->current, __ATOMIC_ACQUIRE); /* take_up() */
+}
+
+void worker_allow_flows(struct attachment *attachment, u32 flow_buckets)
+{
+	__atomic_store_n(&attachment->flow_buckets, flow_buckets, __ATOMIC_RELEASE); /* follow() */
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (!worker->running)
+		return;
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
+	rte_eal_wait_lcore(EAL_WORKER_LCORE);
+	worker->running = false;
+}

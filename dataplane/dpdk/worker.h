@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The worker: one core that does nothing but move packets. */
+#ifndef SHUNT_DPDK_WORKER_H
+#define SHUNT_DPDK_WORKER_H
+
+#include "dataplane/dpdk/attachment.h"
+#include "dataplane/dpdk/relay.h"
+
+/* The time as flow ages count it, read once a tick and by cycle counter between. */
+struct worker_clock {
+	u64 tick;
+	u64 tick_ends_cycles;
+	u64 cycles_per_ms;
+	u32 tick_ms;
+};
+
+struct worker {
+	struct relay relay;
+	struct worker_clock clock;
+	struct burst_sweep sweep;
+
+	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
+	 * two writers. */
+	struct attachment *current cache_aligned; /* in use: every older one may be released */
+	struct attachment *newest cache_aligned;
+	bool stop;
+	bool running; /* the main thread's own note */
+};
+
+/* A worker over open ports and one worker's flow tables; it doesn't run yet. */
+void worker_prepare(struct worker *worker, const struct ports *ports,
+                    const struct flow_tables *flows);
+
+/* Hands it an attachment, which it takes up at a burst's beginning as soon as that has tables;
+ * starts it on EAL_WORKER_LCORE if it doesn't run. Main thread. Returns 0 or -errno. */
+int worker_hand(struct worker *worker, struct attachment *attachment)
+	__attribute__((warn_unused_result));
+
+/* What the worker uses now, NULL for nothing yet: attachments older than this are the main
+ * thread's again. */
+struct attachment *worker_current(const struct worker *worker);
+
+/* Lets it use the flow table under an attachment that began without. Main thread. */
+void worker_allow_flows(struct attachment *attachment, u32 flow_buckets);
+
+/* Ends it after its present burst and waits. */
+void worker_stop(struct worker *worker);
+
+#endif
