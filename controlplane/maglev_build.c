@@ -88,6 +88,8 @@ static int places_sort(struct place *places, size_t count)
 	struct place *from;
 	u32 *starts;
 
+	if (count < 2)
+		return 0;
 	while (count >> bits)
 		bits++;
 	from = malloc(count * sizeof(*from));
@@ -211,8 +213,8 @@ static u64 typical_quota(const struct place *places, size_t count, u32 m, u64 to
 	return (u64)(squares / total) << 32 | (u64)((rest << 32) / total);
 }
 
-/* A backend takes one slot a round up to the typical quota and the others in one go at the
- * end. Spread by a hash over one slot, the change-over does not move for all at once when
+/* A backend takes one slot a round up to the typical quota, and what it has beyond that in
+ * one go at the end. Spread by a hash over one slot, the change-over does not move for all at once when
  * the typical quota passes a whole number; rounded up, it leaves equal weights to rounds. */
 static void rounds_assign(struct maglev_turn *turns, const struct place *places, size_t count,
 			  u64 typical)
@@ -240,6 +242,7 @@ static int turns_fill(u16 *table, u32 m, const struct place *places, size_t coun
 		turns[i] = (struct maglev_turn){
 			.offset = permutation.offset,
 			.skip = permutation.skip,
+			.weight = places[i].backend->weight,
 			.number = places[i].backend->number,
 		};
 		total_weight += places[i].backend->weight;

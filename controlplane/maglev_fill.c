@@ -30,6 +30,7 @@ struct runner {
 	u32 skip;
 	u32 rounds;   /* turns still to come, one a round */
 	u32 late;     /* slots taken in one go after the rounds */
+	u32 weight;
 	u64 fraction; /* 1 / skip (mod m), over m, times 2^64; 0 until the tail needs it */
 	u16 number;
 };
@@ -236,6 +237,29 @@ static void rounds_run(struct fill *fill, struct runner **active, size_t count)
 	}
 }
 
+static int lighter(const void *left, const void *right)
+{
+	const struct runner *a = *(struct runner *const *)left;
+	const struct runner *b = *(struct runner *const *)right;
+
+	if (a->weight != b->weight)
+		return a->weight < b->weight ? -1 : 1;
+	return a < b ? -1 : a > b;
+}
+
+static void late_run(struct fill *fill, struct runner *runners, struct runner **late, size_t count)
+{
+	size_t late_count = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (runners[i].late)
+			late[late_count++] = &runners[i];
+	}
+	qsort(late, late_count, sizeof(*late), lighter);
+	for (size_t i = 0; i < late_count; i++)
+		slots_take(fill, late[i], late[i]->late);
+}
+
 static void runners_start(struct runner *runners, struct runner **active,
 			  const struct maglev_turn *turns, size_t count, u32 m)
 {
@@ -251,6 +275,7 @@ static void runners_start(struct runner *runners, struct runner **active,
 			.skip = turn->skip,
 			.rounds = turn->rounds,
 			.late = turn->quota - turn->rounds,
+			.weight = turn->weight,
 			.number = turn->number,
 		};
 		active[i] = &runners[i];
@@ -273,8 +298,7 @@ int maglev_fill(u16 *table, u32 m, const struct maglev_turn *turns, size_t count
 	if (m <= TAIL_SLOTS)
 		tail_start(&fill);
 	rounds_run(&fill, active, count);
-	for (size_t i = 0; i < count; i++)
-		slots_take(&fill, &runners[i], runners[i].late);
+	late_run(&fill, runners, active, count);
 	assert(fill.free_count == 0);
 	err = 0;
 out:

@@ -12,7 +12,8 @@ struct maglev_turn {
 	u32 offset; /* below m */
 	u32 skip;   /* 1 .. m - 1 */
 	u32 quota;  /* slots it ends up with */
-	u32 rounds; /* of these, how many it takes one a round; the others in one go at the end */
+	u32 rounds; /* of these, how many it takes one a round; the others, late, in one go */
+	u32 weight; /* lighter ones take their late slots first, equal ones in the order of turns */
 	u16 number; /* what its slots hold */
 };
 

@@ -156,12 +156,24 @@ static void changes_drain(void *context, int fd, u32 events)
 
 /* ---- keeping neighbours alive ---- */
 
+static const char *link_reason(const struct link *link)
+{
+	if (!link)
+		return "link unknown";
+	if (!(link->flags & IFF_UP) || !(link->flags & IFF_RUNNING))
+		return "link down";
+	if (link->type != ARPHRD_ETHER)
+		return "link is not Ethernet";
+	return NULL;
+}
+
 static void neighbour_prod(struct netlink *netlink, struct neighbour *neighbour)
 {
 	u64 now_ms = loop_now_ms(netlink->loop);
 
 	if (neighbour->foreign || (neighbour->prodded && neighbour_settled(neighbour)) ||
-	    (neighbour->prodded && now_ms - neighbour->prodded_at_ms < PROD_INTERVAL_MS))
+	    (neighbour->prodded && now_ms - neighbour->prodded_at_ms < PROD_INTERVAL_MS) ||
+	    link_reason(cache_link_by_index(&netlink->cache, neighbour->ifindex)))
 		return;
 	neighbour->prodded = true;
 	neighbour->prodded_at_ms = now_ms;
@@ -213,9 +225,12 @@ static void neighbour_release(struct netlink *netlink, struct neighbour *neighbo
 	cache_neighbour_unwant(&netlink->cache, neighbour);
 }
 
+/* One whose MAC is held stays to the end of that time: its route may have gone for a moment. */
 static void neighbour_release_unasked(void *context, struct neighbour *neighbour)
 {
-	if (!neighbour->asked)
+	bool held = neighbour->has_mac && !neighbour->valid;
+
+	if (!neighbour->asked && !held)
 		neighbour_release(context, neighbour);
 	else
 		neighbour->asked = false;
@@ -258,17 +273,6 @@ static const char *route_reason(const struct route *route)
 		return "route is not unicast";
 	if (route->encapsulated)
 		return "route encapsulates";
-	return NULL;
-}
-
-static const char *link_reason(const struct link *link)
-{
-	if (!link)
-		return "link unknown";
-	if (!(link->flags & IFF_UP) || !(link->flags & IFF_RUNNING))
-		return "link down";
-	if (link->type != ARPHRD_ETHER)
-		return "link is not Ethernet";
 	return NULL;
 }
 

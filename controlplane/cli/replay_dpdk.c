@@ -5,7 +5,6 @@
  * under their own time stamps (net_pcap writes the present ones). */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +27,12 @@ struct child {
 /* shunt-dpdk stands beside this program, or in the PATH. */
 static void exec_engine(char *const arguments[])
 {
+	const char *slash = strrchr(program_invocation_name, '/');
 	char path[4096];
 
-	if (strchr(program_invocation_name, '/') && strlen(program_invocation_name) < 4000) {
-		strcpy(path, program_invocation_name);
-		strcpy(path, dirname(path));
-		strcat(path, "/shunt-dpdk");
+	if (slash) {
+		snprintf(path, sizeof(path), "%.*s/shunt-dpdk",
+		         (int)(slash - program_invocation_name), program_invocation_name);
 		execv(path, arguments);
 	}
 	execvp("shunt-dpdk", arguments);

@@ -183,10 +183,18 @@ static void arguments_make(struct arguments *args, const struct eal_setup *setup
 {
 	argument(args, "%s", setup->program);
 	argument_lcores(args, setup->worker_cpu);
-	argument(args, "--in-memory");
 	argument(args, "--no-telemetry");
+	/* The first that matches counts. net_tap complains of what we neither use nor need
+	 * (queueing disciplines, secondary processes), the EAL, without root, of its directory
+	 * in /run. */
+	argument(args, "--log-level=pmd.net.tap:critical");
+	argument(args, "--log-level=lib.eal:%s", setup->pci_count > 0 ? "error" : "critical");
 	argument(args, "--log-level=*:warning");
-	if (!huge) {
+	if (huge) {
+		argument(args, "--in-memory");
+	} else {
+		/* --in-memory is refused beside --no-huge; this is what it would bring. */
+		argument(args, "--no-shconf");
 		argument(args, "--no-huge");
 		argument(args, "-m");
 		argument(args, "%llu", (unsigned long long)(setup->memory_bytes + OWN_BYTES) >> 20);

@@ -67,21 +67,25 @@ struct program {
 	struct worker worker;
 	struct session session;
 	int signal_fd;
+	bool dpdk_started;
 };
 
-/* Blocked before DPDK makes its threads: they inherit it. SIGIO is net_tap's, see worker.c. */
+/* Blocked before DPDK makes its threads, which inherit it. The real-time signals and SIGIO are
+ * net_tap's, see worker.c. */
 static int signals_open(void)
 {
-	sigset_t set;
+	sigset_t ours, all;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGIO);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	all = ours;
+	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+		sigaddset(&all, number);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGIO, SIG_IGN) == SIG_ERR ||
+	    sigprocmask(SIG_BLOCK, &all, NULL) < 0)
 		return -1;
-	sigdelset(&set, SIGIO);
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 static int flows_create(const struct config_dataplane *config, struct flow_tables *flows)
@@ -126,6 +130,7 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 		message("DPDK does not start, for the reason above");
 		return EX_UNAVAILABLE;
 	}
+	program->dpdk_started = true;
 	if (ports_open(&program->ports) < 0)
 		return EX_UNAVAILABLE;
 	message("engine dpdk with %u port%s, worker on core %d, packets in %s pages, flows in %s "
@@ -207,7 +212,8 @@ static int serve(const struct options *options, const struct config_dataplane *c
 		status = forward(&program, options->run_dir);
 	ports_close(&program.ports);
 	flow_tables_destroy(&program.flows);
-	rte_eal_cleanup();
+	if (program.dpdk_started)
+		rte_eal_cleanup();
 	return status;
 }
 

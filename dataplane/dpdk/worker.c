@@ -8,8 +8,9 @@
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
  * there are tables: a frame is then better off waiting in its queue.
  *
- * net_tap announces packets by SIGIO. Every thread but the worker blocks it, so that the kernel
- * interrupts the core that polls and lets the main one sleep. */
+ * net_tap announces packets by a real-time signal (SIGIO, if their queue is full). Every thread
+ * but the worker blocks those, so that the kernel interrupts the core that polls anyway and lets
+ * the main one sleep. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include "dataplane/dpdk/worker.h"
@@ -101,14 +102,21 @@ static void serve(struct worker *worker)
 	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
 }
 
-static int run(void *argument)
+static void signals_unblock(void)
 {
-	struct worker *worker = argument;
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGIO);
+	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+		sigaddset(&set, number);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int run(void *argument)
+{
+	struct worker *worker = argument;
+
+	signals_unblock();
 	while (likely(!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED))) {
 		clock_step(worker);
 		if (likely(follow(worker)))

@@ -87,6 +87,7 @@ int arena_attach(int fd, struct arena_view *view, char *message, size_t message_
 		.base = base,
 		.size_bytes = (u64)stat.st_size,
 		.epoch = ((const struct arena_header *)base)->epoch,
+		.counters_count = ((const struct arena_header *)base)->counters_count,
 	};
 	return 0;
 }

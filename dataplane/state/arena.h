@@ -63,6 +63,7 @@ struct arena_view {
 	const u8 *base;
 	u64 size_bytes;
 	u64 epoch;
+	u32 counters_count; /* as it was on attaching: what a reader's report has room for */
 };
 
 /* Maps the arena behind a descriptor, read-only, after checking its seals, magic, ABI and

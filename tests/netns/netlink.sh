@@ -185,12 +185,23 @@ expect 1000 10.20.0.1 "unreachable: link down"
 expect 1000 fd20::1 "unreachable: "
 peer ip link set v1 up
 expect 2000 10.20.0.1 "mac 02:00:00:00:00:12"
+check "the MAC was held over the gap" [ "$(grep -F '] 10.20.0.1 ' "$work/log" | tail -2 |
+	grep -c 'neighbour unresolved')" -eq 0 ]
+ip link set v0 down
+expect 1000 10.20.0.1 "unreachable: no route"
+ip link set v0 up
+ip addr add fd09::1/64 dev v0 nodad
+ip route add fd20::/64 via fd09::2
+ip route add 10.20.0.0/16 via 10.9.0.2
+expect 2000 10.20.0.1 "mac 02:00:00:00:00:12"
+ip route add 10.99.0.0/16 via 10.9.0.2
+expect 2000 10.99.0.1 "mac 02:00:00:00:00:12"
 
 step "an overrun of the socket loses no change"
 kill -STOP $probe_pid
 ip route del 10.99.0.0/16
 ip link set v0 address 02:00:00:00:00:21
-awk 'BEGIN { for (i = 0; i < 6000; i++)
+awk 'BEGIN { for (i = 0; i < 20000; i++)
 	printf "route add 10.%d.%d.0/24 dev v0 table 100\n", 100 + i / 256, i % 256 }' |
 	ip -batch -
 kill -CONT $probe_pid
@@ -209,6 +220,7 @@ ip neigh flush all
 probe_start setpriv --bounding-set=-all --inh-caps=-all --no-new-privs
 expect 3000 10.20.0.1 "mac 02:00:00:00:00:12"
 expect 3000 10.9.0.3 "mac 02:00:00:00:00:12"
+expect 3000 fd20::1 "mac 02:00:00:00:00:12"
 check "nothing is managed" sh -c '! ip neigh | grep -qw managed'
 probe_stop
 step "done"

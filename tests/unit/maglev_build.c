@@ -23,7 +23,7 @@ static u32 held[COUNT_MAX + 1];
 static void primes(void **state)
 {
 	static const u32 prime[] = {2, 3, 5, 7, 101, 65537, 655373, 8388593, 4294967291u};
-	static const u32 composite[] = {0, 1, 4, 9, 25, 65535, 65536, 2809, 8386816, 4294967295u};
+	static const u32 composite[] = {0, 1, 4, 9, 25, 65535, 65536, 2809, 8392609, 4294967295u};
 
 	for (size_t i = 0; i < sizeof(prime) / sizeof(*prime); i++)
 		assert_true(maglev_prime(prime[i]));
@@ -142,7 +142,7 @@ static void equal_weights_make_papers_table(void **state)
 {
 	static const struct {
 		u32 m, count;
-	} cases[] = {{2, 1},       {2, 2},	   {3, 2},	    {7, 3},	 {101, 100},
+	} cases[] = {{2, 1},       {2, 2},	   {3, 2},	    {7, 3}, {101, 100},
 		     {101, 101},   {1009, 37},	   {9973, 9973},    {65537, 1},	 {65537, 100},
 		     {65537, 999}, {65537, 1000}, {65537, 10000}};
 	static s64 entry[SLOTS_MAX];
@@ -312,7 +312,7 @@ static void tables_stay_the_same(void **state)
 		backends[i].weight = i * 7919 % 100 + 1;
 	}
 	assert_int_equal(maglev_build(table, 65537, backends, 300), 0);
-	assert_int_equal(table_digest(65537), 0x71bdb6cc922d34e8ull);
+	assert_int_equal(table_digest(65537), 0xafafba4c3c97e604ull);
 }
 
 int main(void)

@@ -37,7 +37,7 @@ static const struct change changes[] = {
 	{"100 equal, one removed", 100, 1, 1, 1, 0, 0, 8, 20, 1.6},
 	{"1000 of weight 1-100, one removed", 1000, 1, 100, 1, 0, 0, 40, 40, 0.6},
 	{"1000 of weight 1-100, one raised by 1", 1000, 1, 100, 0, 1, 0, 40, 20, 0.05},
-	{"100 of weight 1-100, one removed", 100, 1, 100, 1, 0, 0, 20, 20, 2.1},
+	{"100 of weight 1-100, one removed", 100, 1, 100, 1, 0, 0, 20, 20, 1.8},
 	{"1000 of weight 10, one raised by 1", 1000, 10, 10, 0, 1, 0, 8, 10, 0.02},
 	{"10 of weight 100, one raised by 1", 10, 100, 100, 0, 1, 0, 20, 2, 0.15},
 	{"10 of weight 100, one of weight 1 comes", 10, 100, 100, 0, 0, 1, 20, 2, 0.4},

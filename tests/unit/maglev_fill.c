@@ -12,6 +12,7 @@
 
 #define COUNT_MAX 200
 #define SLOTS_MAX 9973
+#define WEIGHT_MOST 9
 
 /* NSDI 2016, table 1: three backends, then without B1. */
 static void paper_example(void **state)
@@ -55,9 +56,13 @@ static void model_fill(u16 *table, u32 m, const struct maglev_turn *turns, u32 c
 				model_take(table, m, &turns[i], &next[i]);
 		}
 	}
-	for (u32 i = 0; i < count; i++) {
-		for (u32 late = turns[i].rounds; late < turns[i].quota; late++)
-			model_take(table, m, &turns[i], &next[i]);
+	for (u32 weight = 1; weight <= WEIGHT_MOST; weight++) {
+		for (u32 i = 0; i < count; i++) {
+			u32 late = turns[i].weight == weight ? turns[i].quota - turns[i].rounds : 0;
+
+			while (late--)
+				model_take(table, m, &turns[i], &next[i]);
+		}
 	}
 }
 
@@ -74,6 +79,7 @@ static void turns_random(struct maglev_turn *turns, u32 m, u32 count)
 			.offset = random_below(m),
 			.skip = m > 2 ? 1 + random_below(m - 1) : 1,
 			.quota = quota < left ? quota : left,
+			.weight = 1 + random_below(WEIGHT_MOST),
 			.number = (u16)(i + 1),
 		};
 		turns[i].rounds = rounds < turns[i].quota ? rounds : turns[i].quota;

@@ -1,0 +1,188 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The lab of scripts/demo, to be sourced inside user, network, mount and process namespaces of
+# its own (scripts/demo makes them). It needs no root there, and nothing here is ever taken
+# down: interfaces, processes and the tmpfs on /run go with the last process of the namespaces.
+#
+#   client ── router ──(lb0)── lb            the way of a request: client, router, lb,
+#               │                            router, backend; of a reply: backend, router,
+#               ├── b1   10.0.1.1            client
+#               ├── b2   10.0.2.1
+#               └── b3   10.0.3.1
+#
+# The router sends the VIPs to the lb and knows nothing of backends' VIPs, which stand on their
+# loopback. lb0 is the kernel's end of shunt-dpdk's net_tap device: a wire whose other end is
+# the balancer itself. Wires behind the router carry 1600 bytes, so that a wrapped full packet
+# of the client's 1500 fits.
+
+LAB_DIR=/run/lab
+LAB_LB_MAC=02:00:00:00:01:02
+LAB_LB0_MAC=02:00:00:00:01:01
+export LAB_DIR
+export LAB_CLIENT_V4=198.51.100.2 LAB_CLIENT_V6=2001:db8:100::2
+export LAB_VIP_V4=203.0.113.10 LAB_VIP_V6=2001:db8:80::10
+export LAB_CONFIG=$LAB_DIR/shunt.yaml
+lab_source=$(dirname "${BASH_SOURCE[0]}")
+
+# lab_in NAMESPACE COMMAND..: not `ip netns exec`, which remounts /sys. Daemons are started as
+# `nsenter ... &` themselves: behind a function, $! would be a subshell's.
+lab_in() {
+	local namespace=$1
+	shift
+	nsenter --net="/run/netns/$namespace" "$@"
+}
+
+# lab_wait SECONDS WHAT COMMAND..: until the command succeeds.
+lab_wait() {
+	local deadline=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		if ((SECONDS >= deadline)); then
+			echo "lab: $what: not within the time it may take" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+# lab_namespace NAME: router or host with IPv6 addresses that are usable at once.
+lab_namespace() {
+	ip netns add "$1"
+	ip -n "$1" link set lo up
+	lab_in "$1" sh -c '
+		cd /proc/sys/net
+		for file in ipv4/conf/all/rp_filter ipv4/conf/default/rp_filter \
+			ipv6/conf/all/accept_dad ipv6/conf/default/accept_dad; do
+			echo 0 >$file
+		done
+		for file in ipv6/conf/all/disable_ipv6 ipv6/conf/default/disable_ipv6; do
+			echo 0 >$file
+		done'
+}
+
+# lab_link NAMESPACE MTU V4 V6: a wire from its eth0 to the router, whose end is .254 and ::fe.
+lab_link() {
+	local namespace=$1 mtu=$2 v4=$3 v6=$4
+	local gateway_v4=${v4%.*}.254 gateway_v6=${v6%::*}::fe
+	ip link add eth0 netns "$namespace" mtu "$mtu" type veth \
+		peer "to-$namespace" netns router mtu "$mtu"
+	ip -n router -batch - <<-END
+		address add $gateway_v4/24 dev to-$namespace
+		address add $gateway_v6/64 dev to-$namespace nodad
+		link set to-$namespace up
+	END
+	ip -n "$namespace" -batch - <<-END
+		address add $v4/24 dev eth0
+		address add $v6/64 dev eth0 nodad
+		link set eth0 up
+		route add default via $gateway_v4
+		route add default via $gateway_v6
+	END
+}
+
+lab_network() {
+	local namespace number
+	for namespace in router client lb b1 b2 b3; do
+		lab_namespace "$namespace"
+	done
+	lab_in router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+	lab_link client 1500 "$LAB_CLIENT_V4" "$LAB_CLIENT_V6"
+	for number in 1 2 3; do
+		lab_link "b$number" 1600 "10.0.$number.1" "2001:db8:$number::1"
+		ip -n "b$number" address add "$LAB_VIP_V4/32" dev lo
+		ip -n "b$number" address add "$LAB_VIP_V6/128" dev lo nodad
+	done
+}
+
+# The name that a backend answers with is how a client learns where its connection landed.
+lab_nginx_config() {
+	cat <<-END
+		daemon off;
+		master_process off;
+		pid $LAB_DIR/$1/nginx.pid;
+		events { worker_connections 4096; }
+		http {
+			access_log off;
+			client_body_temp_path $LAB_DIR/$1/body;
+			proxy_temp_path $LAB_DIR/$1/proxy;
+			fastcgi_temp_path $LAB_DIR/$1/fastcgi;
+			uwsgi_temp_path $LAB_DIR/$1/uwsgi;
+			scgi_temp_path $LAB_DIR/$1/scgi;
+			default_type text/plain;
+			add_header X-Backend $1;
+			server {
+				listen $LAB_VIP_V4:80 backlog=4096;
+				listen [$LAB_VIP_V6]:80 backlog=4096;
+				location = / { return 200 "hello from $1\n"; }
+				root $LAB_DIR/www;
+			}
+		}
+	END
+}
+
+# lab_backend NAME: a web server, and shunt-decap in front of it.
+lab_backend() {
+	mkdir -p "$LAB_DIR/$1"
+	lab_nginx_config "$1" >"$LAB_DIR/$1/nginx.conf"
+	nsenter --net="/run/netns/$1" nginx -e "$LAB_DIR/$1/nginx.log" -c "$LAB_DIR/$1/nginx.conf" \
+		>>"$LAB_DIR/$1/nginx.log" 2>&1 &
+	nsenter --net="/run/netns/$1" shunt-decap --mode tun --from 172.16.0.0/16 --from 100::/64 \
+		--vip "$LAB_VIP_V4" --vip "$LAB_VIP_V6" >"$LAB_DIR/$1/decap.log" 2>&1 &
+}
+
+lab_backend_ready() {
+	grep -q 'ready:' "$LAB_DIR/$1/decap.log" && [[ -s $LAB_DIR/$1/nginx.pid ]]
+}
+
+lab_backends() {
+	local name
+	mkdir -p "$LAB_DIR/www"
+	head -c 64M /dev/urandom >"$LAB_DIR/www/large"
+	for name in b1 b2 b3; do
+		lab_backend "$name"
+	done
+	for name in b1 b2 b3; do
+		lab_wait 30 "nginx and shunt-decap on $name" lab_backend_ready "$name" || {
+			cat "$LAB_DIR/$name/decap.log" "$LAB_DIR/$name/nginx.log" >&2
+			return 1
+		}
+	done
+}
+
+lab_config() {
+	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
+		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
+		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
+}
+
+# The balancer's device is in its own namespace when it is born. Once it is started, its
+# kernel end goes where the cable would go.
+lab_plug() {
+	ip -n lb link set lb0 netns router
+	ip -n router -batch - <<-END
+		link set lb0 address $LAB_LB0_MAC mtu 1600
+		address add 192.0.2.1/24 dev lb0
+		address add 2001:db8:ffff::1/64 dev lb0 nodad
+		link set lb0 up
+		neighbour add 192.0.2.2 lladdr $LAB_LB_MAC dev lb0 nud permanent
+		neighbour add 2001:db8:ffff::2 lladdr $LAB_LB_MAC dev lb0 nud permanent
+		route add $LAB_VIP_V4/32 via 192.0.2.2
+		route add $LAB_VIP_V6/128 via 2001:db8:ffff::2
+	END
+}
+
+lab_balancer() {
+	mkdir -p /run/shunt "$LAB_DIR/state"
+	nsenter --net=/run/netns/lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt \
+		--state-dir "$LAB_DIR/state" >"$LAB_DIR/shuntd.log" 2>&1 &
+	echo $! >"$LAB_DIR/shuntd.pid"
+	nsenter --net=/run/netns/lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt \
+		>"$LAB_DIR/shunt-dpdk.log" 2>&1 &
+	echo $! >"$LAB_DIR/shunt-dpdk.pid"
+	if ! lab_wait 30 "shunt-dpdk" grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"; then
+		cat "$LAB_DIR/shunt-dpdk.log" "$LAB_DIR/shuntd.log" >&2
+		return 1
+	fi
+	lab_plug
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Plays shuntd for the tests of a dataplane: real tables of a configuration file, but whatever is
+ * to go wrong goes wrong on command. Commands come one a line on standard input and each is
+ * answered by one line; what the dataplane does on its own is told by lines of its own.
+ *
+ *     mode offer|refuse|abi      what the next HELLO gets (offer; abi: an arena of ABI 99)
+ *     arena EPOCH INCARNATION    makes a new arena and sends it
+ *     publish GENERATION         publishes a generation in the present arena
+ *     report                     what the dataplane reports, and how many flows it knows
+ *     hangup                     closes the connection
+ *
+ * usage: dpdk_attach RUN_DIR CONFIG */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "controlplane/arena_writer.h"
+#include "controlplane/plan.h"
+#include "controlplane/tables.h"
+#include "dataplane/state/attach.h"
+#include "dataplane/state/flow_table.h"
+#include "dataplane/state/report.h"
+
+struct stand_in {
+	struct config *config;
+	struct plan *plan;
+	struct arena_writer *writer; /* earlier ones stay mapped: the dataplane may read them */
+	struct tables_builder *builder;
+	char mode[16];
+	int listener, socket;
+	struct report report;
+	const struct flow_table_header *flows;
+};
+
+__attribute__((noreturn)) static void fail(const char *what, int err)
+{
+	fprintf(stderr, "dpdk_attach: %s: %s\n", what, strerror(-err));
+	exit(1);
+}
+
+static void must(const char *what, int err)
+{
+	if (err)
+		fail(what, err);
+}
+
+static void arena_make(struct stand_in *in, u64 epoch, u64 incarnation)
+{
+	must("arena", arena_writer_create(tables_bytes(in->plan) * 4 + ARENA_HEADER_BYTES, epoch,
+	                                  incarnation, in->plan->counters_count + 1,
+	                                  &in->writer));
+	must("builder", tables_builder_create(in->writer, &in->builder));
+	must("tables", tables_publish(in->builder, in->plan, 1));
+}
+
+static void arena_send(struct stand_in *in)
+{
+	int fd = arena_writer_fd(in->writer);
+	struct attach_message offer;
+
+	attach_prepare(&offer, ATTACH_ARENA);
+	offer.epoch = arena_writer_epoch(in->writer);
+	must("send", attach_send(in->socket, &offer, &fd, 1));
+}
+
+static void hello_answer(struct stand_in *in)
+{
+	struct attach_message refusal;
+
+	if (strcmp(in->mode, "refuse") == 0) {
+		attach_prepare(&refusal, ATTACH_REFUSED);
+		strcpy(refusal.text, "not today");
+		must("refuse", attach_send(in->socket, &refusal, NULL, 0));
+		return;
+	}
+	if (strcmp(in->mode, "abi") == 0) {
+		struct arena_header *header;
+
+		arena_make(in, 9, 1);
+		header = arena_writer_at(in->writer, 0);
+		header->abi = header->min_reader = 99;
+	}
+	arena_send(in);
+}
+
+static void hello_tell(const struct attach_message *hello)
+{
+	printf("hello engine=%s workers=%u epoch=%llu", hello->engine, hello->workers_count,
+	       (unsigned long long)hello->epoch);
+	for (u32 i = 0; i < hello->ports_count; i++) {
+		const struct attach_port *port = &hello->ports[i];
+		const u8 *mac = port->mac;
+
+		printf(" port=%s/%s/%02x:%02x:%02x:%02x:%02x:%02x/%u", port->name,
+		       port->kernel_name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+		       port->mtu);
+	}
+	puts("");
+}
+
+/* Write access through a descriptor that the dataplane gave away would be a hole. */
+static bool writable(int fd)
+{
+	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (map == MAP_FAILED)
+		return false;
+	munmap(map, 4096);
+	return true;
+}
+
+static void report_take(struct stand_in *in, const struct attach_message *message, int fds[2])
+{
+	char text[200] = "";
+	struct stat stat;
+	void *flows;
+
+	must("report", report_attach(fds[0], &in->report, text, sizeof(text)));
+	must("flows", fstat(fds[1], &stat));
+	flows = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_SHARED, fds[1], 0);
+	if (flows == MAP_FAILED)
+		fail("flows", -errno);
+	in->flows = flows;
+	printf("attached epoch=%llu writable=%d\n", (unsigned long long)message->epoch,
+	       writable(fds[0]) || writable(fds[1]));
+}
+
+static u64 flows_count(const struct flow_table_header *header)
+{
+	const struct flow_bucket *buckets =
+		(const struct flow_bucket *)((const u8 *)header + FLOW_TABLE_HEADER_BYTES);
+	u64 count = 0;
+
+	for (u32 i = 0; i < header->buckets_count; i++)
+		for (u32 k = 0; k < FLOW_BUCKET_ENTRIES; k++)
+			count += buckets[i].entries[k] != 0;
+	return count;
+}
+
+static void report_tell(const struct stand_in *in)
+{
+	const struct report_worker *worker;
+	u64 packets = 0, bytes = 0;
+
+	if (!in->report.header) {
+		puts("report none");
+		return;
+	}
+	worker = report_worker(&in->report, 0);
+	for (u32 i = 0; i < in->report.counters_count; i++) {
+		packets += worker->traffic[i].packets;
+		bytes += worker->traffic[i].bytes;
+	}
+	printf("report epoch=%llu heartbeat=%llu generation=%llu swept=%llu refused=%llu flows=%llu "
+	       "packets=%llu bytes=%llu",
+	       (unsigned long long)in->report.epoch, (unsigned long long)worker->heartbeat,
+	       (unsigned long long)worker->generation,
+	       (unsigned long long)worker->swept_generation,
+	       (unsigned long long)worker->roots_refused,
+	       (unsigned long long)flows_count(in->flows), (unsigned long long)packets,
+	       (unsigned long long)bytes);
+	for (u32 i = 0; i < VERDICT_COUNT; i++)
+		if (worker->verdicts[i])
+			printf(" %s=%llu", verdict_reason(i),
+			       (unsigned long long)worker->verdicts[i]);
+	puts("");
+}
+
+static void connection_close(struct stand_in *in)
+{
+	close(in->socket);
+	in->socket = -1;
+}
+
+static void socket_serve(struct stand_in *in)
+{
+	struct attach_message message;
+	int fds[ATTACH_FDS_MAX];
+	int err = attach_receive(in->socket, &message, fds);
+
+	if (err == -EAGAIN)
+		return;
+	if (err) {
+		puts("gone");
+		connection_close(in);
+	} else if (message.kind == ATTACH_HELLO) {
+		hello_tell(&message);
+		hello_answer(in);
+	} else {
+		report_take(in, &message, fds);
+	}
+	for (size_t i = 0; !err && i < ATTACH_FDS_MAX; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void command_run(struct stand_in *in, const char *line)
+{
+	unsigned long long a, b;
+
+	if (sscanf(line, "mode %15s", in->mode) == 1) {
+		puts("ok");
+	} else if (sscanf(line, "arena %llu %llu", &a, &b) == 2) {
+		arena_make(in, a, b);
+		if (in->socket >= 0)
+			arena_send(in);
+		puts("ok");
+	} else if (sscanf(line, "publish %llu", &a) == 1) {
+		must("publish", tables_publish(in->builder, in->plan, a));
+		puts("ok");
+	} else if (strcmp(line, "report\n") == 0) {
+		report_tell(in);
+	} else if (strcmp(line, "hangup\n") == 0) {
+		connection_close(in);
+		puts("ok");
+	} else {
+		puts("unknown");
+	}
+}
+
+static void serve(struct stand_in *in)
+{
+	char line[128];
+
+	for (;;) {
+		struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+		                       {.fd = in->listener, .events = POLLIN},
+		                       {.fd = in->socket, .events = POLLIN}};
+
+		if (poll(fds, 3, -1) < 0)
+			fail("poll", -errno);
+		if (fds[2].revents)
+			socket_serve(in);
+		if (fds[1].revents && in->socket < 0)
+			in->socket = accept4(in->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fds[0].revents && !fgets(line, sizeof(line), stdin))
+			return;
+		if (fds[0].revents)
+			command_run(in, line);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct stand_in in = {.mode = "offer", .socket = -1};
+	char path[200], text[200] = "";
+	struct config_errors errors;
+	bool world_readable;
+	size_t len_bytes;
+	u8 seed[16];
+	char *file;
+
+	if (argc != 3)
+		return 64;
+	setvbuf(stdin, NULL, _IONBF, 0);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	must("config", config_load(argv[2], &in.config, &errors, &file, &len_bytes));
+	must("seed", config_seed_load(in.config, seed, &world_readable, text, sizeof(text)));
+	must("plan", plan_create(in.config, seed, &in.plan));
+	must("numbers", plan_number_offline(in.plan));
+	plan_hop_offline(in.plan);
+	arena_make(&in, 1, 1);
+	snprintf(path, sizeof(path), "%s/dataplane.sock", argv[1]);
+	in.listener = attach_listen(path);
+	if (in.listener < 0)
+		fail(path, in.listener);
+	serve(&in);
+	unlink(path);
+	return 0;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A burst gives exactly what its packets give one by one: same verdicts, same bytes, same flow
+ * table. Then the burst's bookkeeping: counters, generations, sweeps. */
+#include "dataplane/burst/burst.h"
+
+#include "tests/unit/arena_help.h"
+#include "tests/unit/cmocka_help.h"
+#include "tests/unit/traffic.h"
+
+enum { ROOM = 64, BUFFER_BYTES = ROOM + FRAME_MAX_BYTES };
+
+/* The same frames twice, each in a buffer with room before it. */
+struct twins {
+	struct fixture *one_by_one, *together;
+	u8 buffer[2][BURST_MAX][BUFFER_BYTES];
+	u32 len[BURST_MAX], headroom[BURST_MAX];
+	struct outcome outcome[BURST_MAX];
+	struct burst burst;
+	u32 verdicts[VERDICT_COUNT];
+};
+
+static void twins_fill(struct twins *twins, struct random *random)
+{
+	struct burst *burst = &twins->burst;
+
+	memset(burst, 0x5a, sizeof(*burst));
+	burst->station = twins->together->station;
+	burst->count = random_below(random, BURST_MAX + 1);
+	for (u32 i = 0; i < burst->count; i++) {
+		struct frame frame;
+
+		traffic_frame(random, &frame);
+		twins->len[i] = frame.len;
+		twins->headroom[i] = random_one_in(random, 20) ? random_below(random, ROOM) : ROOM;
+		for (u32 k = 0; k < 2; k++) {
+			memset(twins->buffer[k][i], 0xcc, BUFFER_BYTES);
+			memcpy(twins->buffer[k][i] + ROOM, frame.bytes, frame.len);
+		}
+		burst->frame[i] = twins->buffer[1][i] + ROOM;
+		burst->frame_bytes[i] = burst->contiguous_bytes[i] = frame.len;
+		burst->headroom_bytes[i] = twins->headroom[i];
+	}
+}
+
+static void twins_run(struct twins *twins)
+{
+	for (u32 i = 0; i < twins->burst.count; i++)
+		twins->outcome[i] = fixture_forward(twins->one_by_one, twins->buffer[0][i] + ROOM,
+		                                    twins->len[i], twins->headroom[i]);
+	burst_process(&twins->together->env, &twins->burst);
+}
+
+static u32 twins_service(const struct fixture *fixture, const struct service *service)
+{
+	return service ? (u32)(service - fixture->services) : SERVICE_NONE;
+}
+
+static u32 twins_backend(const struct fixture *fixture, const struct backend *backend)
+{
+	return backend ? (u32)(backend - fixture->backends) : SERVICE_NONE;
+}
+
+static void twins_compare(struct twins *twins, u32 i)
+{
+	const struct outcome *outcome = &twins->outcome[i];
+	const struct burst *burst = &twins->burst;
+	const struct fixture *a = twins->one_by_one, *b = twins->together;
+
+	if (burst->verdict[i] != outcome->verdict)
+		fail_msg("packet %u of %u: %s in a burst, %s alone", i, burst->count,
+		         verdict_reason(burst->verdict[i]), verdict_reason(outcome->verdict));
+	twins->verdicts[outcome->verdict]++;
+	assert_int_equal(burst->backend_number[i], outcome->number);
+	assert_int_equal(burst->l3_len[i], outcome->l3_len);
+	assert_int_equal(twins_service(b, burst->service[i]), twins_service(a, outcome->service));
+	assert_int_equal(twins_backend(b, burst->backend[i]), twins_backend(a, outcome->backend));
+	assert_int_equal(burst->frame[i] - twins->buffer[1][i], outcome->frame - twins->buffer[0][i]);
+	assert_int_equal(burst->frame_bytes[i], outcome->frame_bytes);
+	assert_int_equal(burst->contiguous_bytes[i], outcome->frame_bytes);
+	if (verdict_action(outcome->verdict) == ACTION_FORWARD)
+		assert_int_equal(burst->port[i], outcome->backend->port);
+	assert_memory_equal(twins->buffer[0][i], twins->buffer[1][i], BUFFER_BYTES);
+}
+
+static void twins_rounds(struct twins *twins, struct random *random, u32 flow_buckets, u32 rounds)
+{
+	twins->one_by_one = fixture_new(flow_buckets);
+	twins->together = fixture_new(flow_buckets);
+	for (u32 round = 0; round < rounds; round++) {
+		struct random same = *random;
+
+		traffic_change(random, twins->one_by_one);
+		traffic_change(&same, twins->together);
+		twins_fill(twins, random);
+		twins_run(twins);
+		for (u32 i = 0; i < twins->burst.count; i++)
+			twins_compare(twins, i);
+		if (flow_buckets)
+			assert_memory_equal(twins->one_by_one->env.flows, twins->together->env.flows,
+			                    flow_buckets * sizeof(struct flow_bucket));
+	}
+	fixture_free(twins->one_by_one);
+	fixture_free(twins->together);
+}
+
+static void a_burst_equals_its_packets(void **state)
+{
+	static const u32 sizes[] = {0, 17, 19, 24, 40, 200};
+	struct random random = random_start("burst");
+	struct twins *twins = calloc(1, sizeof(*twins));
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		twins_rounds(twins, &random, sizes[i], 250);
+	printf("burst: flow %u, maglev %u, drops %u of %u by checksum, no_headroom %u\n",
+	       twins->verdicts[VERDICT_FLOW], twins->verdicts[VERDICT_MAGLEV],
+	       twins->verdicts[VERDICT_BAD_CSUM], twins->verdicts[VERDICT_BAD_LEN],
+	       twins->verdicts[VERDICT_NO_HEADROOM]);
+	assert_true(twins->verdicts[VERDICT_FLOW] > 5000);
+	assert_true(twins->verdicts[VERDICT_MAGLEV] > 5000);
+	assert_true(twins->verdicts[VERDICT_NO_HEADROOM] > 50);
+	free(twins);
+}
+
+/* The frame's headers in one piece, its payload elsewhere: the pieces' lengths follow. */
+static void a_frame_in_pieces_keeps_its_lengths(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+	struct burst burst = {.count = 1, .station = fixture->station};
+	struct frame frame;
+	u8 *buffer = malloc(ROOM + 60);
+	u32 overhead;
+
+	frame_build(&frame, &(struct frame_spec){WEB4, .tcp_flags = FRAME_ACK, .payload_bytes = 900});
+	memcpy(buffer + ROOM, frame.bytes, 60);
+	burst.frame[0] = buffer + ROOM;
+	burst.contiguous_bytes[0] = 60;
+	burst.frame_bytes[0] = frame.len;
+	burst.headroom_bytes[0] = ROOM;
+	burst_process(&fixture->env, &burst);
+	assert_int_equal(burst.verdict[0], VERDICT_MAGLEV);
+	overhead = encap_overhead(burst.backend[0]);
+	assert_int_equal(burst.frame_bytes[0], frame.len + overhead);
+	assert_int_equal(burst.contiguous_bytes[0], 60 + overhead);
+	assert_memory_equal(burst.frame[0] + 14 + overhead, frame.bytes + 14, 46);
+	free(buffer);
+	fixture_free(fixture);
+}
+
+/* --- Counters ------------------------------------------------------------------------- */
+
+static struct report_worker *report_new(void)
+{
+	size_t bytes = sizeof(struct report_worker) + 64 * sizeof(struct report_traffic);
+	struct report_worker *report = aligned_alloc(64, bytes);
+
+	memset(report, 0, bytes);
+	return report;
+}
+
+static void every_packet_is_counted_once(void **state)
+{
+	struct random random = random_start("burst");
+	struct twins *twins = calloc(1, sizeof(*twins));
+	struct report_worker *report = report_new();
+	u64 packets = 0, forwarded = 0, bytes = 0, counted = 0;
+	struct report_traffic services = {0}, backends = {0};
+
+	twins->one_by_one = fixture_new(24);
+	twins->together = fixture_new(24);
+	for (u32 round = 0; round < 50; round++) {
+		u32 split;
+
+		twins_fill(twins, &random);
+		twins_run(twins);
+		split = random_below(&random, twins->burst.count + 1);
+		for (u32 i = 0; i < twins->burst.count; i++) {
+			bool sent = verdict_action(twins->burst.verdict[i]) == ACTION_FORWARD;
+
+			forwarded += sent && i < split;
+			bytes += sent && i < split ? twins->burst.l3_len[i] : 0;
+			if (sent && i >= split)
+				twins->burst.verdict[i] = VERDICT_QUEUE_FULL;
+		}
+		packets += twins->burst.count;
+		burst_count(&twins->burst, 0, split, report);
+		burst_count(&twins->burst, split, twins->burst.count, report);
+	}
+	for (u32 i = 0; i < VERDICT_COUNT; i++)
+		counted += report->verdicts[i];
+	for (u32 i = 0; i < 64; i++) {
+		struct report_traffic *sum = i < 16 ? &services : &backends;
+
+		sum->packets += report->traffic[i].packets;
+		sum->bytes += report->traffic[i].bytes;
+	}
+	assert_true(forwarded > 100);
+	assert_true(counted == packets);
+	assert_true(report->verdicts[VERDICT_FLOW] + report->verdicts[VERDICT_MAGLEV] == forwarded);
+	assert_true(services.packets == forwarded && backends.packets == forwarded);
+	assert_true(services.bytes == bytes && backends.bytes == bytes);
+	fixture_free(twins->one_by_one);
+	fixture_free(twins->together);
+	free(report);
+	free(twins);
+}
+
+/* --- Generations ---------------------------------------------------------------------- */
+
+static void follows_the_root(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+	struct arena_help help = arena_help_make(fixture);
+	struct arena_view view = {.base = help.base, .size_bytes = help.size_bytes};
+	struct report_worker *report = report_new();
+	struct env env = {.flow_buckets = 0};
+	u64 root = 0, good = help.root_offset;
+
+	view.counters_count = ARENA_HELP_COUNTERS;
+	arena_help_header(&help)->root = 0;
+	assert_false(burst_follow(&view, &root, &env, report));
+	assert_true(report->generation == 0);
+
+	arena_help_header(&help)->root = good;
+	assert_true(burst_follow(&view, &root, &env, report));
+	assert_false(burst_follow(&view, &root, &env, report));
+	assert_true(report->generation == 1 && env.tables.generation == 1);
+
+	/* A root that leads outside is refused once, and the old tables stay in use. */
+	arena_help_header(&help)->root = help.size_bytes - 8;
+	assert_false(burst_follow(&view, &root, &env, report));
+	assert_false(burst_follow(&view, &root, &env, report));
+	assert_true(report->roots_refused == 1);
+	assert_true(report->generation == 1 && env.tables.generation == 1);
+
+	arena_help_root(&help)->generation = 2;
+	arena_help_sign(&help);
+	arena_help_header(&help)->root = good;
+	assert_true(burst_follow(&view, &root, &env, report));
+	assert_true(report->generation == 2);
+	arena_help_free(&help);
+	free(report);
+	fixture_free(fixture);
+}
+
+/* Says that a generation's removed backends are in no entry only when that is so: after a whole
+ * pass that began more than a timeout after the generation came. */
+static void a_sweep_reports_when_nothing_old_is_left(void **state)
+{
+	enum { BUCKETS = 40 };
+	struct fixture *fixture = fixture_new(BUCKETS);
+	struct report_worker *report = report_new();
+	struct burst_sweep sweep = {0};
+	const struct flow_key key = {.key = 77};
+	u64 came, swept = 0;
+
+	for (u64 call = 0, tick = 100; call < 60 * BUCKETS; call++) {
+		tick += call % BUCKETS == BUCKETS / 2; /* a pass takes one tick */
+		fixture->env.tick = (u8)(tick & 63);
+		if (call == BUCKETS * 3 / 2) { /* the last packet of a removed backend's flow */
+			flow_write(&fixture->env.flows[7], 2, 0, &key, 5, fixture->env.tick);
+			fixture->env.tables.generation = 2;
+			came = tick;
+		}
+		burst_sweep(&sweep, &fixture->env, tick, report);
+		if (report->swept_generation == 2 && !swept) {
+			swept = tick;
+			assert_true(swept - came > FLOW_TIMEOUT_TICKS);
+			assert_true(fixture->env.flows[7].entries[2] == 0);
+		}
+	}
+	assert_true(swept != 0);
+	free(report);
+	fixture_free(fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_burst_equals_its_packets),
+		cmocka_unit_test(a_frame_in_pieces_keeps_its_lengths),
+		cmocka_unit_test(every_packet_is_counted_once),
+		cmocka_unit_test(follows_the_root),
+		cmocka_unit_test(a_sweep_reports_when_nothing_old_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Random traffic for the fixture, hot on purpose: few clients, many services, a small table, so
+ * that hits, misses, evictions and deaths of one flow meet within one burst. */
+#ifndef SHUNT_TESTS_TRAFFIC_H
+#define SHUNT_TESTS_TRAFFIC_H
+
+#include "tests/unit/fixture.h"
+#include "tests/unit/samples.h"
+
+static inline void traffic_ordinary(struct random *random, struct frame *frame)
+{
+	static const struct {
+		const char *vip;
+		uint8_t protocol;
+		uint16_t port;
+	} services[] = {
+		{"203.0.113.10", FRAME_TCP, 443},   {"203.0.113.10", FRAME_UDP, 53},
+		{"203.0.113.11", FRAME_TCP, 0},     {"203.0.113.12", FRAME_TCP, 80},
+		{"203.0.113.12", FRAME_UDP, 0},     {"203.0.113.13", FRAME_TCP, 80},
+		{"203.0.113.14", FRAME_TCP, 80},    {"203.0.113.15", FRAME_TCP, 80},
+		{"2001:db8:1::10", FRAME_TCP, 443}, {"2001:db8:1::10", FRAME_UDP, 53},
+		{"2001:db8:1::11", FRAME_TCP, 0},   {"2001:db8:1::15", FRAME_TCP, 80},
+	};
+	uint32_t which = random_one_in(random, 2) ? random_below(random, 2)
+	                                          : random_below(random, ARRAY_LEN(services));
+	bool v6 = strchr(services[which].vip, ':') != NULL;
+	struct frame_spec spec = {
+		.destination = services[which].vip,
+		.protocol = services[which].protocol,
+		.source_port = (uint16_t)(40000 + random_below(random, 12)),
+		.destination_port = services[which].port,
+		.tcp_flags = random_one_in(random, 4) ? FRAME_SYN : FRAME_ACK,
+		.tos = (uint8_t)random_next(random),
+		.id = (uint16_t)random_next(random),
+		.fragment = random_one_in(random, 2) ? FRAME_DF : 0,
+		.option_words = random_one_in(random, 10) ? (uint8_t)random_below(random, 11) : 0,
+		.payload_bytes = random_below(random, random_one_in(random, 8) ? 700 : 40),
+		.padding_bytes = random_one_in(random, 4) ? random_below(random, 20) : 0,
+	};
+	char source[64];
+
+	if (spec.destination_port == 0)
+		spec.destination_port = (uint16_t)(1000 + random_below(random, 3));
+	snprintf(source, sizeof(source), v6 ? "2001:db8:2::%x" : "192.0.2.%u",
+	         1 + random_below(random, 16));
+	spec.source = source;
+	frame_build(frame, &spec);
+}
+
+/* One frame in six is a sample, one in twelve has a byte overwritten, some are cut. */
+static inline void traffic_frame(struct random *random, struct frame *frame)
+{
+	if (random_one_in(random, 6))
+		sample_build(&samples[random_below(random, ARRAY_LEN(samples))], frame);
+	else
+		traffic_ordinary(random, frame);
+	if (frame->len > 0 && random_one_in(random, 12))
+		frame->bytes[random_below(random, frame->len < 80 ? frame->len : 80)] =
+			(uint8_t)random_next(random);
+	if (random_one_in(random, 40))
+		frame->len = random_below(random, frame->len + 1);
+}
+
+/* What a control plane and time do between two bursts. */
+static inline void traffic_change(struct random *random, struct fixture *fixture)
+{
+	u32 number = BACKEND_IPIP4 + random_below(random, 4);
+	struct backend *backend = &fixture->backends[random_below(random, 2) * FIXTURE_SET + number];
+
+	if (random_one_in(random, 3))
+		fixture->env.tick = (u8)((fixture->env.tick + 1 + random_below(random, 12)) & 63);
+	switch (random_below(random, 8)) {
+	case 0:
+		backend->flags ^= BACKEND_NO_NEW;
+		break;
+	case 1:
+		backend->flags ^= BACKEND_PRESENT;
+		break;
+	case 2:
+		backend->flags ^= BACKEND_REACHABLE;
+		break;
+	case 3:
+		for (u32 i = 0; i < 100; i++)
+			fixture->maglev[random_below(random, fixture->maglev_used)] =
+				(u16)random_below(random, FIXTURE_SET);
+		break;
+	case 4:
+		fixture->env.tables.unmatched_pass ^= true;
+		break;
+	default:
+		break;
+	}
+	if (fixture->env.flow_buckets && random_one_in(random, 4))
+		for (u32 i = 0; i < fixture->env.flow_buckets; i++)
+			flow_bucket_sweep(&fixture->env.flows[i], fixture->env.tick);
+}
+
+#endif
