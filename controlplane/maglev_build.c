@@ -180,8 +180,8 @@ static void quotas_complete(struct maglev_turn *turns, const u64 *remainders, si
 }
 
 /* Shares m slots by largest remainder. */
-static int quotas_assign(struct maglev_turn *turns, const struct place *places, size_t count,
-			 u32 m, u64 total_weight)
+static int quotas_assign(struct maglev_turn *turns, const struct place *places, size_t count, u32 m,
+			 u64 total_weight)
 {
 	u64 *remainders = malloc(count * sizeof(*remainders));
 	size_t missing = m;

@@ -23,8 +23,9 @@ struct maglev_backend {
  * Returns 0; -EINVAL where m is no prime up to MAGLEV_SIZE_MAX, where more backends than m
  * have weight, where a number is 0, or where two backends share an address or a number;
  * -ENOMEM. An error leaves table as it was. */
-__attribute__((warn_unused_result)) int
-maglev_build(u16 *table, u32 m, const struct maglev_backend *backends, size_t count);
+__attribute__((warn_unused_result)) int maglev_build(u16 *table, u32 m,
+						     const struct maglev_backend *backends,
+						     size_t count);
 
 bool maglev_prime(u32 m);
 

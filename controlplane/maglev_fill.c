@@ -28,8 +28,8 @@ __extension__ typedef unsigned __int128 u128;
 struct runner {
 	u32 position; /* the next slot of its permutation */
 	u32 skip;
-	u32 rounds;   /* turns still to come, one a round */
-	u32 late;     /* slots taken in one go after the rounds */
+	u32 rounds; /* turns still to come, one a round */
+	u32 late;   /* slots taken in one go after the rounds */
 	u32 weight;
 	u64 fraction; /* 1 / skip (mod m), over m, times 2^64; 0 until the tail needs it */
 	u16 number;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Routes are asked for, links and neighbours are remembered. The kernel's routing decision has
  * rules, metrics, multipath and exceptions that nobody should rebuild, and asking for it costs a
- * microsecond or two; but it doesn't name the MAC, and that is what changes. So links and
+ * few microseconds; but it doesn't name the MAC, and that is what changes. So links and
  * neighbours are dumped once and followed by multicast, and whatever touches routing only says
  * "ask again".
  *
@@ -70,7 +70,8 @@ static void change_note(struct netlink *netlink)
 static void tick_start(struct netlink *netlink)
 {
 	if (!netlink->tick_timer)
-		netlink->tick_timer = loop_timer_add(netlink->loop, TICK_MS, TICK_MS, tick, netlink);
+		netlink->tick_timer =
+			loop_timer_add(netlink->loop, TICK_MS, TICK_MS, tick, netlink);
 }
 
 /* ---- following ---- */

@@ -51,8 +51,8 @@ int numbers_next_epoch(struct numbers *numbers, u64 *epoch) __attribute__((warn_
 /* The last generation given out, 0 for none; after a restart a later one than was ever given. */
 u64 numbers_generation(const struct numbers *numbers);
 
-/* Gives the next generation. The file reserves generations far ahead, so that a publication that
- * changes no number costs no disk write; returns 0 or what numbers_commit returned. */
+/* Gives the next generation. The file reserves generations far ahead, so that a publication
+ * which changes no number costs no disk write. Returns 0 or what numbers_commit returned. */
 int numbers_next_generation(struct numbers *numbers, u64 *generation)
 	__attribute__((warn_unused_result));
 
@@ -62,8 +62,8 @@ int numbers_next_generation(struct numbers *numbers, u64 *generation)
 int numbers_service(struct numbers *numbers, const char *key, u16 *number)
 	__attribute__((warn_unused_result));
 
-/* The number of one backend of a service not retired, given at its first mention; one that comes back
- * while retired gets its old number. Returns 0, -ENOENT, -ENOSPC, -ENOMEM. */
+/* The number of one backend, given at its first mention; one that comes back while retired gets
+ * its old number. Returns 0, -ENOENT for a service unknown or retired, -ENOSPC, -ENOMEM. */
 int numbers_backend(struct numbers *numbers, const char *key, const struct addr *address,
                     u16 *number) __attribute__((warn_unused_result));
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What numbers.c (who has which number) and numbers_file.c (its form on disk) share. */
+/* What numbers.c (who has which number), numbers_pool.c (finding, taking, freeing) and
+ * numbers_file.c (the form on disk) share. */
 #ifndef SHUNT_CONTROLPLANE_NUMBERS_PRIVATE_H
 #define SHUNT_CONTROLPLANE_NUMBERS_PRIVATE_H
 
@@ -47,8 +48,17 @@ void pool_free(struct pool *pool);
 int pool_put(struct pool *pool, const char *key, u32 number, struct entry **entry)
 	__attribute__((warn_unused_result));
 
+u32 pool_find(const struct pool *pool, const char *key); /* 0: not there */
+u32 pool_used(const struct pool *pool);                  /* how many numbers are taken */
+u32 pool_lowest_free(struct pool *pool);                 /* above NUMBERS_MAX: none */
+void pool_remove(struct pool *pool, const char *key, u32 number);
+
 /* Marks one given counter used; -EEXIST when it is, -ENOSPC out of range. */
 int counters_put(struct counters *counters, u32 counter) __attribute__((warn_unused_result));
+
+/* Takes the lowest free counter. */
+int counters_take(struct counters *counters, u32 *counter) __attribute__((warn_unused_result));
+void counters_release(struct counters *counters, u32 counter);
 
 /* Drops every number, counter, epoch and generation and draws a new incarnation. */
 int numbers_reset(struct numbers *numbers) __attribute__((warn_unused_result));

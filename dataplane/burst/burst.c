@@ -17,6 +17,7 @@
 struct work {
 	struct packet packets[BURST_MAX];
 	struct flow_key keys[BURST_MAX];
+	struct flow_bucket *buckets[BURST_MAX]; /* each flow's first one, prefetched; NULL: none */
 	struct flow_hit hits[BURST_MAX];
 	u32 active[BURST_MAX]; /* packets that no stage has settled */
 	u32 active_count;
@@ -27,7 +28,17 @@ static inline void settle(struct burst *burst, u32 i, enum verdict verdict)
 	burst->verdict[i] = (u8)verdict;
 }
 
-static void stage_parse(const struct env *env, struct burst *burst, struct work *work)
+/* Settles a packet that has no service. */
+static void settle_foreign(struct burst *burst, u32 i, enum verdict verdict, u32 l3_len)
+{
+	settle(burst, i, verdict);
+	burst->service[i] = NULL;
+	burst->backend[i] = NULL;
+	burst->backend_number[i] = 0;
+	burst->l3_len[i] = l3_len;
+}
+
+static void stage_parse(struct burst *burst, struct work *work)
 {
 	u32 active = 0;
 
@@ -40,12 +51,8 @@ static void stage_parse(const struct env *env, struct burst *burst, struct work 
 		enum verdict verdict = parse_frame(cursor, burst->frame_bytes[i],
 		                                   &burst->station, packet);
 
-		burst->service[i] = NULL;
-		burst->backend[i] = NULL;
-		burst->backend_number[i] = 0;
-		burst->l3_len[i] = 0;
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
-			settle(burst, i, verdict);
+			settle_foreign(burst, i, verdict, 0);
 			continue;
 		}
 		burst->l3_len[i] = packet->l3_len;
@@ -60,20 +67,20 @@ static void stage_service(const struct env *env, struct burst *burst, struct wor
 
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
+		const struct packet *packet = &work->packets[i];
 		u32 index;
-		enum verdict verdict = forward_service(env, &work->packets[i], &index);
+		enum verdict verdict = forward_service(env, packet, &index);
 		const struct service *service;
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
-			settle(burst, i, verdict);
+			settle_foreign(burst, i, verdict, packet->l3_len);
 			continue;
 		}
 		service = env_service(env, index);
 		burst->service[i] = service;
-		flow_key_of(service, &work->packets[i], env_seed(env), &work->keys[i]);
-		if (env->flow_buckets)
-			prefetch_write(&env->flows[flow_bucket_first(
-				work->keys[i].hash, service->number, env->flow_buckets)]);
+		flow_key_of(service, packet, env_seed(env), &work->keys[i]);
+		work->buckets[i] = forward_bucket(env, service, &work->keys[i]);
+		prefetch_write(work->buckets[i]);
 		work->active[active++] = i;
 	}
 	work->active_count = active;
@@ -84,7 +91,8 @@ static void stage_find(const struct env *env, struct burst *burst, struct work *
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
 		const struct service *service = burst->service[i];
-		struct flow_hit hit = forward_find(env, service, &work->keys[i]);
+		const struct flow_key *key = &work->keys[i];
+		struct flow_hit hit = forward_find_in(work->buckets[i], env, service, key);
 
 		work->hits[i] = hit;
 		if (likely(hit.bucket != NULL)) {
@@ -95,7 +103,7 @@ static void stage_find(const struct env *env, struct burst *burst, struct work *
 				                                    number]);
 		} else {
 			prefetch_read(&env_maglev_table(env, service)[maglev_slot(
-				work->keys[i].hash, service->maglev_size)]);
+				key->hash, service->maglev_size)]);
 		}
 	}
 }
@@ -103,56 +111,61 @@ static void stage_find(const struct env *env, struct burst *burst, struct work *
 static void stage_pick(const struct env *env, struct burst *burst, struct work *work)
 {
 	bool stale = false;
+	u32 active = 0;
 
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
 		const struct service *service = burst->service[i];
+		struct flow_hit hit = work->hits[i];
 		struct forward_choice choice;
+		enum verdict verdict;
 
-		if (unlikely(work->hits[i].bucket == NULL || stale))
-			work->hits[i] = forward_find(env, service, &work->keys[i]);
-		settle(burst, i, forward_pick(env, service, &work->packets[i], &work->keys[i],
-		                              work->hits[i], &choice));
+		if (unlikely(hit.bucket == NULL || stale))
+			hit = forward_find(env, service, &work->keys[i]);
+		verdict = forward_pick(env, service, &work->packets[i], &work->keys[i], hit,
+		                       &choice);
 		stale |= choice.evicted;
 		burst->backend_number[i] = choice.number;
-		burst->backend[i] = env_backend(env, service, choice.number);
-		if (burst->backend[i])
-			prefetch_read(burst->backend[i]);
+		burst->backend[i] = choice.backend;
+		if (unlikely(!choice.backend)) {
+			settle(burst, i, VERDICT_NO_BACKEND);
+			continue;
+		}
+		settle(burst, i, verdict);
+		prefetch_read(choice.backend);
+		work->active[active++] = i;
 	}
+	work->active_count = active;
 }
 
-static void wrap(struct burst *burst, u32 i, const struct packet *packet, u32 entropy)
+static always_inline void wrap(struct burst *burst, u32 i, const struct packet *packet,
+                               u32 entropy)
 {
 	const struct backend *backend = burst->backend[i];
-	u32 overhead = encap_overhead(backend);
+	u8 flags = backend->flags;
+	u32 overhead = encap_overhead_of(flags);
 	u32 grown = ETHERNET_HEADER_BYTES + overhead - packet->l3_offset;
+	u32 frame_bytes = ETHERNET_HEADER_BYTES + overhead + packet->l3_len;
+	u32 contiguous_bytes = burst->contiguous_bytes[i] + grown;
 
 	if (unlikely(grown > burst->headroom_bytes[i])) {
 		settle(burst, i, VERDICT_NO_HEADROOM);
 		return;
 	}
 	burst->frame[i] -= grown;
-	encap_write(burst->frame[i], backend, packet, entropy);
-	burst->frame_bytes[i] = ETHERNET_HEADER_BYTES + overhead + packet->l3_len;
-	burst->contiguous_bytes[i] += grown;
-	if (burst->contiguous_bytes[i] > burst->frame_bytes[i])
-		burst->contiguous_bytes[i] = burst->frame_bytes[i];
+	burst->frame_bytes[i] = frame_bytes;
+	burst->contiguous_bytes[i] =
+		contiguous_bytes < frame_bytes ? contiguous_bytes : frame_bytes;
 	burst->port[i] = backend->port;
+	encap_write_as(burst->frame[i], backend, packet, entropy, flags);
 }
 
 static void stage_wrap(struct burst *burst, struct work *work)
 {
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
-		enum verdict verdict;
+		enum verdict verdict = forward_fits(burst->backend[i], &work->packets[i]);
 
-		if (unlikely(verdict_action(burst->verdict[i]) != ACTION_FORWARD))
-			continue;
-		if (unlikely(!burst->backend[i])) {
-			settle(burst, i, VERDICT_NO_BACKEND);
-			continue;
-		}
-		verdict = forward_fits(burst->backend[i], &work->packets[i]);
 		if (unlikely(verdict != VERDICT_UNDECIDED))
 			settle(burst, i, verdict);
 		else
@@ -164,7 +177,7 @@ void burst_process(struct env *env, struct burst *burst)
 {
 	struct work work;
 
-	stage_parse(env, burst, &work);
+	stage_parse(burst, &work);
 	stage_service(env, burst, &work);
 	stage_find(env, burst, &work);
 	stage_pick(env, burst, &work);
@@ -204,16 +217,25 @@ bool burst_follow(const struct arena_view *arena, u64 *root_offset, struct env *
 	return true;
 }
 
+/* Where two passes together outlast the ages' six bits, a dead entry may have come round and
+ * look alive: the wait for a generation begins anew. */
+static bool sweep_was_slow(const struct burst_sweep *sweep, u64 tick)
+{
+	return tick - sweep->pass_tick > FLOW_SWEEP_TICKS;
+}
+
 static void sweep_begin(struct burst_sweep *sweep, const struct env *env, u64 tick)
 {
-	bool old_enough = sweep->pending_generation != 0 &&
+	bool slow = sweep_was_slow(sweep, tick);
+	bool old_enough = !slow && sweep->pending_generation != 0 &&
 	                  tick - sweep->pending_tick > FLOW_TIMEOUT_TICKS;
 
 	sweep->passing_generation = old_enough ? sweep->pending_generation : 0;
-	if (old_enough || sweep->pending_generation == 0) {
+	if (slow || old_enough || sweep->pending_generation == 0) {
 		sweep->pending_generation = env->tables.generation;
 		sweep->pending_tick = tick;
 	}
+	sweep->pass_tick = tick;
 }
 
 void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
@@ -227,6 +249,6 @@ void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
 	if (++sweep->bucket < env->flow_buckets)
 		return;
 	sweep->bucket = 0;
-	if (sweep->passing_generation > report->swept_generation)
+	if (sweep->passing_generation > report->swept_generation && !sweep_was_slow(sweep, tick))
 		report->swept_generation = sweep->passing_generation;
 }

@@ -52,6 +52,7 @@ struct burst_sweep {
 	u64 pending_generation; /* waits for a timeout to pass */
 	u64 pending_tick;
 	u64 passing_generation; /* was old enough when the present pass began; 0: none */
+	u64 pass_tick;          /* when it began */
 };
 
 void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,

@@ -8,11 +8,11 @@
 
 /* What became of a frame, in the order of the capture. Native: both ends run on one machine. */
 struct replay_record {
-	u32 n;               /* the frame's number, from 0 */
-	u8 verdict;          /* enum verdict */
-	u8 sent;             /* 1: the frame went out, as the next frame of the output */
-	u16 service_number;  /* 0: none */
-	u16 backend_number;  /* 0: none */
+	u32 n;              /* the frame's number, from 0 */
+	u8 verdict;         /* enum verdict */
+	u8 sent;            /* 1: the frame went out, as the next frame of the output */
+	u16 service_number; /* 0: none */
+	u16 backend_number; /* 0: none */
 	u16 unused;
 };
 

@@ -6,13 +6,13 @@
 
 #include "base.h"
 
-/* Folds a sum of up to 2^16 16-bit words, or of 2^32 of them, to 16 bits. */
+/* Folds a sum to 16 bits. A number added to itself with its halves changed over has in its upper
+ * half the sum of the halves, the end-around carry included. */
 static always_inline u16 csum_fold(u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (u16)((sum & 0xffff) + (sum >> 16));
+	u32 half = (u32)((sum + (sum << 32 | sum >> 32)) >> 32);
+
+	return (u16)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 /* Sums whole 32-bit words at any address. */
@@ -21,7 +21,7 @@ static always_inline u64 csum_words(const void *start, u32 words)
 	const u8 *p = start;
 	u64 sum = 0;
 
-	for (u32 i = 0; i < words; i++) {
+	unrolled for (u32 i = 0; i < words; i++) {
 		u32 word;
 
 		__builtin_memcpy(&word, p + 4 * i, 4);

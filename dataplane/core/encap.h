@@ -43,12 +43,17 @@ _Static_assert(offsetof(struct backend, outer) == 14, "follows the Ethernet head
 
 enum { ENCAP_OVERHEAD_MAX = IPV6_HEADER_BYTES + UDP_HEADER_BYTES + GUE_HEADER_BYTES };
 
-/* Bytes between the Ethernet header and the inner packet. */
+/* Bytes between the Ethernet header and the inner packet, by BACKEND_OUTER_V6 and BACKEND_GUE. */
+static always_inline u32 encap_overhead_of(u8 flags)
+{
+	u32 ip = flags & BACKEND_OUTER_V6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
+
+	return ip + (flags & BACKEND_GUE ? UDP_HEADER_BYTES + GUE_HEADER_BYTES : 0);
+}
+
 static always_inline u32 encap_overhead(const struct backend *backend)
 {
-	u32 ip = backend->flags & BACKEND_OUTER_V6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
-
-	return ip + (backend->flags & BACKEND_GUE ? UDP_HEADER_BYTES + GUE_HEADER_BYTES : 0);
+	return encap_overhead_of(backend->flags);
 }
 
 static always_inline void encap_gue(u8 *out, const struct packet *packet, u32 entropy)
@@ -108,21 +113,28 @@ static always_inline void encap_ipv6(u8 *out, const struct backend *backend,
 }
 
 /* Writes Ethernet and outer headers at `out`, which has room for ETHERNET_HEADER_BYTES and
- * encap_overhead() bytes directly before the inner IP header. */
-static always_inline void encap_write(u8 *out, const struct backend *backend,
-                                      const struct packet *packet, u32 entropy)
+ * encap_overhead_of(flags) bytes directly before the inner IP header. The flags are the
+ * backend's own; where they are constant, so is the length, which BPF must see. */
+static always_inline void encap_write_as(u8 *out, const struct backend *backend,
+                                         const struct packet *packet, u32 entropy, u8 flags)
 {
-	u32 overhead = encap_overhead(backend);
+	u32 overhead = encap_overhead_of(flags);
 
-	if (backend->flags & BACKEND_OUTER_V6) {
+	if (flags & BACKEND_OUTER_V6) {
 		encap_ipv6(out, backend, packet, entropy, overhead);
-		if (backend->flags & BACKEND_GUE)
+		if (flags & BACKEND_GUE)
 			encap_gue(out + ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES, packet, entropy);
 	} else {
 		encap_ipv4(out, backend, packet, entropy, overhead);
-		if (backend->flags & BACKEND_GUE)
+		if (flags & BACKEND_GUE)
 			encap_gue(out + ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES, packet, entropy);
 	}
+}
+
+static always_inline void encap_write(u8 *out, const struct backend *backend,
+                                      const struct packet *packet, u32 entropy)
+{
+	encap_write_as(out, backend, packet, entropy, backend->flags);
 }
 
 #endif

@@ -22,6 +22,7 @@
 
 #define FLOW_BUCKET_ENTRIES 7
 #define FLOW_TIMEOUT_TICKS 32
+#define FLOW_SWEEP_TICKS 15 /* a sweep of the whole table takes no longer */
 #define FLOW_AGE_MASK 0x3f
 #define FLOW_PROBATION 0x40
 #define FLOW_RAW 0x80
@@ -118,21 +119,33 @@ static always_inline bool flow_expired(u8 age, u8 tick)
 	return ((tick - age) & FLOW_AGE_MASK) > FLOW_TIMEOUT_TICKS;
 }
 
+/* Whether an entry with this key is the flow's: not an empty one whose key happens to be 0, nor
+ * one of a service with the other form or in its other bucket. */
+static always_inline bool flow_entry_owned(const struct flow_bucket *bucket, u32 slot, u8 form,
+                                           u32 choice)
+{
+	return (u16)bucket->entries[slot] != 0 && (bucket->ages[slot] & FLOW_RAW) == form &&
+	       (bucket->choices >> slot & 1) == choice;
+}
+
 /* The slot that holds the key in this bucket as its first (choice 0) or second (choice 1), or
- * FLOW_BUCKET_ENTRIES. The first match wins; matches are never merged. */
+ * FLOW_BUCKET_ENTRIES. The first match wins; matches are never merged. Keys are compared alone
+ * first, without a branch: that the first one alike is not the flow's own is rare. */
 static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
                                           const struct flow_key *key, u32 choice)
 {
 	u32 slot = FLOW_BUCKET_ENTRIES;
 
-	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;) {
-		u64 entry = bucket->entries[i];
-		bool same = ((entry ^ key->key << 16) >> 16) == 0 && (u16)entry != 0;
-
-		if (same && (bucket->ages[i] & FLOW_RAW) == key->form &&
-		    (bucket->choices >> i & 1) == choice)
+	unrolled for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
+		slot = bucket->entries[i] >> 16 == key->key ? i : slot;
+	if (slot == FLOW_BUCKET_ENTRIES ||
+	    likely(flow_entry_owned(bucket, slot & 7, key->form, choice)))
+		return slot;
+	slot = FLOW_BUCKET_ENTRIES;
+	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
+		if (bucket->entries[i] >> 16 == key->key &&
+		    flow_entry_owned(bucket, i, key->form, choice))
 			slot = i;
-	}
 	return slot;
 }
 
@@ -184,8 +197,9 @@ static always_inline void flow_write(struct flow_bucket *bucket, u32 slot, u32 c
 	*(volatile u64 *)&bucket->entries[slot] = key->key << 16 | backend;
 }
 
-/* Clears what has expired; called for every bucket at least once in 31 ticks, or the six bits
- * wrap and a dead entry lives on (never the other way round). */
+/* Clears what has expired; called for every bucket at least once in 31 ticks (twice
+ * FLOW_SWEEP_TICKS), or the six bits wrap and a dead entry lives on (never the other way
+ * round). */
 static always_inline void flow_bucket_sweep(struct flow_bucket *bucket, u8 tick)
 {
 	for (u32 i = 0; i < FLOW_BUCKET_ENTRIES; i++)

@@ -95,18 +95,27 @@ static always_inline enum verdict forward_service(const struct env *env,
 	return forward_service_slow(env, packet, index);
 }
 
-/* Stage: the flow's entry, live or not; changes nothing. */
-static always_inline struct flow_hit forward_find(const struct env *env,
-                                                  const struct service *service,
-                                                  const struct flow_key *key)
+/* The first bucket of a flow, or NULL where there is no flow table. */
+static always_inline struct flow_bucket *forward_bucket(const struct env *env,
+                                                        const struct service *service,
+                                                        const struct flow_key *key)
+{
+	u32 buckets = env_flow_buckets(env);
+
+	if (unlikely(buckets == 0))
+		return NULL;
+	return env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
+}
+
+/* forward_find() where forward_bucket() is known already. */
+static always_inline struct flow_hit forward_find_in(struct flow_bucket *bucket,
+                                                     const struct env *env,
+                                                     const struct service *service,
+                                                     const struct flow_key *key)
 {
 	u32 buckets = env_flow_buckets(env);
 	struct flow_hit hit = {NULL, 0};
-	struct flow_bucket *bucket;
 
-	if (buckets == 0)
-		return hit;
-	bucket = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
 	if (!bucket)
 		return hit;
 	hit.slot = flow_bucket_find(bucket, key, 0);
@@ -123,6 +132,14 @@ static always_inline struct flow_hit forward_find(const struct env *env,
 	if (hit.slot < FLOW_BUCKET_ENTRIES)
 		hit.bucket = bucket;
 	return hit;
+}
+
+/* Stage: the flow's entry, live or not; changes nothing. */
+static always_inline struct flow_hit forward_find(const struct env *env,
+                                                  const struct service *service,
+                                                  const struct flow_key *key)
+{
+	return forward_find_in(forward_bucket(env, service, key), env, service, key);
 }
 
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
@@ -166,8 +183,9 @@ static inline bool forward_place(const struct env *env, const struct service *se
 }
 
 struct forward_choice {
-	u16 number;    /* backend number; 0: none */
-	bool evicted;  /* an entry was overwritten or cleared: earlier finds may be stale */
+	const struct backend *backend; /* NULL: none, or the number has no record */
+	u16 number;                    /* backend number; 0: none */
+	bool evicted; /* an entry was overwritten or cleared: earlier finds may be stale */
 };
 
 /* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
@@ -198,20 +216,20 @@ static always_inline enum verdict forward_pick(const struct env *env,
                                                const struct flow_key *key, struct flow_hit hit,
                                                struct forward_choice *choice)
 {
-	const struct backend *backend;
-
 	choice->evicted = false;
 	if (likely(hit.bucket != NULL) &&
 	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
 		choice->number = flow_entry_backend(hit.bucket->entries[hit.slot & 7]);
-		backend = env_backend(env, service, choice->number);
-		if (likely(backend != NULL) &&
-		    likely(!(packet->flags & PACKET_OPENING && backend->flags & BACKEND_NO_NEW))) {
+		choice->backend = env_backend(env, service, choice->number);
+		if (likely(choice->backend != NULL) &&
+		    likely(!(packet->flags & PACKET_OPENING &&
+		             choice->backend->flags & BACKEND_NO_NEW))) {
 			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
 			return VERDICT_FLOW;
 		}
 	}
 	choice->number = env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
+	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))
 		return VERDICT_NO_BACKEND;
 	choice->evicted = forward_record(env, service, packet, key, hit, choice->number);

@@ -23,15 +23,17 @@ int attachment_create(int arena_fd, struct attachment **out, char *text, size_t 
 	err = arena_attach(arena_fd, &attachment->arena, text, text_bytes);
 	if (err) {
 		if (text[0] == '\0')
-			snprintf(text, text_bytes, "the arena cannot be mapped: %s", strerror(-err));
+			snprintf(text, text_bytes, "the arena cannot be mapped: %s",
+				 strerror(-err));
 		goto free_attachment;
 	}
 	header = (const struct arena_header *)attachment->arena.base;
 	attachment->incarnation = header->incarnation;
-	err = report_create(1, header->counters_count, header->epoch, &attachment->report);
+	err = report_create(1, attachment->arena.counters_count, attachment->arena.epoch,
+			    &attachment->report);
 	if (err) {
 		snprintf(text, text_bytes, "no memory for the report of %u counters: %s",
-		         header->counters_count, strerror(-err));
+			 attachment->arena.counters_count, strerror(-err));
 		goto detach;
 	}
 	*out = attachment;
@@ -53,7 +55,7 @@ void attachment_destroy(struct attachment *attachment)
 }
 
 int attachment_answer(int socket, const struct attachment *attachment,
-                      const struct flow_tables *flows)
+		      const struct flow_tables *flows)
 {
 	struct attach_message answer;
 	int fds[2];

@@ -27,6 +27,6 @@ void attachment_destroy(struct attachment *attachment);
 /* Answers an ATTACH_ARENA: read-only descriptors of the report and of the flow tables. Returns 0
  * or -errno. */
 int attachment_answer(int socket, const struct attachment *attachment,
-                      const struct flow_tables *flows) __attribute__((warn_unused_result));
+		      const struct flow_tables *flows) __attribute__((warn_unused_result));
 
 #endif

@@ -22,7 +22,7 @@ void device_option(const char *device, const char *option, char *out, size_t out
 		at++;
 		if (strncmp(at, option, len) == 0 && at[len] == '=') {
 			snprintf(out, out_bytes, "%.*s", (int)strcspn(at + len + 1, ","),
-			         at + len + 1);
+				 at + len + 1);
 			return;
 		}
 	}
@@ -56,15 +56,15 @@ bool device_check_tap(char *text, size_t text_bytes)
 
 	if (fd < 0) {
 		snprintf(text, text_bytes, "needs %s (%s): `modprobe tun` makes it", TUN_PATH,
-		         strerror(errno));
+			 strerror(errno));
 		return false;
 	}
 	close(fd);
 	if (have(CAP_NET_ADMIN))
 		return true;
 	snprintf(text, text_bytes,
-	         "is a tap, which takes CAP_NET_ADMIN to make: run shunt-dpdk as root, or in "
-	         "namespaces of its own with `unshare -Urnm`");
+		 "is a tap, which takes CAP_NET_ADMIN to make: run shunt-dpdk as root, or in "
+		 "namespaces of its own with `unshare -Urnm`");
 	return false;
 }
 
@@ -72,21 +72,21 @@ bool device_check_af_packet(const char *kernel_name, char *text, size_t text_byt
 {
 	if (kernel_name[0] == '\0') {
 		snprintf(text, text_bytes,
-		         "lacks the kernel's interface to listen at: write `device: "
-		         "\"net_af_packet0,iface=NAME\"`");
+			 "lacks the kernel's interface to listen at: write `device: "
+			 "\"net_af_packet0,iface=NAME\"`");
 		return false;
 	}
 	if (if_nametoindex(kernel_name) == 0) {
 		snprintf(text, text_bytes,
-		         "should listen at %s, which does not exist here; `ip link` shows what does",
-		         kernel_name);
+			 "should listen at %s, which does not exist; `ip link` shows what does",
+			 kernel_name);
 		return false;
 	}
 	if (have(CAP_NET_RAW))
 		return true;
 	snprintf(text, text_bytes,
-	         "is a packet socket, which takes CAP_NET_RAW to open: run shunt-dpdk as root, or "
-	         "in namespaces of its own with `unshare -Urnm`");
+		 "is a packet socket, which takes CAP_NET_RAW to open: run shunt-dpdk as root, or "
+		 "in namespaces of its own with `unshare -Urnm`");
 	return false;
 }
 
@@ -94,13 +94,13 @@ bool device_check_pci(const char *device, char *text, size_t text_bytes)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%.*s",
-	         device[2] == ':' ? "0000:" : "", (int)strcspn(device, ","), device);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%.*s", device[2] == ':' ? "0000:" : "",
+		 (int)strcspn(device, ","), device);
 	if (access(path, F_OK) == 0)
 		return true;
 	snprintf(text, text_bytes,
-	         "should use the PCI device %s, which does not exist here; `dpdk-devbind.py "
-	         "--status-dev net` shows what does",
-	         device);
+		 "should use the PCI device %s, which does not exist here; `dpdk-devbind.py "
+		 "--status-dev net` shows what does",
+		 device);
 	return false;
 }

@@ -94,9 +94,9 @@ int eal_core_choose(const char *workers, struct eal_core *core, char *text, size
 	if (may_run_on(core->cpu))
 		return 0;
 	snprintf(text, text_bytes,
-	         "the worker may not run on core %d: `nproc --all` counts the machine's cores, "
-	         "`taskset -cp $$` shows those of this shell; mend `workers:`",
-	         core->cpu);
+		 "the worker may not run on core %d: `nproc --all` counts the machine's cores, "
+		 "`taskset -cp $$` shows those of this shell; mend `workers:`",
+		 core->cpu);
 	return -EINVAL;
 }
 
@@ -128,7 +128,7 @@ static bool huge_pages_usable(u64 need_bytes)
 	if (free_pages < reserved || (free_pages - reserved) * HUGE_PAGE_BYTES < need_bytes)
 		return false;
 	page = mmap(NULL, HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
-	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (page == MAP_FAILED)
 		return false;
 	munmap(page, HUGE_PAGE_BYTES);
@@ -137,14 +137,15 @@ static bool huge_pages_usable(u64 need_bytes)
 
 /* --- Arguments ------------------------------------------------------------------------ */
 
-/* DPDK keeps pointers into its arguments. */
+/* DPDK keeps pointers into its arguments, and writes into the list that it is given. */
 struct arguments {
 	char *list[ARGS_MAX + 1];
+	char *given[ARGS_MAX + 1];
 	int count;
 };
 
 __attribute__((format(printf, 2, 3))) static void argument(struct arguments *args,
-                                                           const char *format, ...)
+							   const char *format, ...)
 {
 	va_list values;
 	char *text;
@@ -184,12 +185,12 @@ static void arguments_make(struct arguments *args, const struct eal_setup *setup
 	argument(args, "%s", setup->program);
 	argument_lcores(args, setup->worker_cpu);
 	argument(args, "--no-telemetry");
-	/* The first that matches counts. net_tap complains of what we neither use nor need
-	 * (queueing disciplines, secondary processes), the EAL, without root, of its directory
-	 * in /run. */
+	/* net_tap complains of what we neither use nor need (queueing disciplines, secondary
+	 * processes), the EAL, without root, of its directory in /run. Of the patterns for a
+	 * driver, which is loaded later, the first counts; for the EAL itself the last. */
 	argument(args, "--log-level=pmd.net.tap:critical");
-	argument(args, "--log-level=lib.eal:%s", setup->pci_count > 0 ? "error" : "critical");
 	argument(args, "--log-level=*:warning");
+	argument(args, "--log-level=lib.eal:%s", setup->pci_count > 0 ? "error" : "critical");
 	if (huge) {
 		argument(args, "--in-memory");
 	} else {
@@ -215,11 +216,13 @@ int eal_start(const struct eal_setup *setup, bool *huge_pages)
 	*huge_pages = setup->huge_pages && huge_pages_usable(need_bytes);
 	if (setup->huge_pages && !*huge_pages)
 		message("runs on 4 KiB pages, because too few 2 MiB pages are free; `sysctl "
-		        "vm.nr_hugepages=%llu` makes them",
-		        (unsigned long long)(need_bytes / HUGE_PAGE_BYTES + 1));
+			"vm.nr_hugepages=%llu` makes them",
+			(unsigned long long)((need_bytes + setup->beside_bytes) / HUGE_PAGE_BYTES +
+					     2));
 	arguments_make(&args, setup, *huge_pages);
+	memcpy(args.given, args.list, sizeof(args.list));
 	rte_openlog_stream(stderr);
-	if (rte_eal_init(args.count, args.list) < 0)
+	if (rte_eal_init(args.count, args.given) < 0)
 		return rte_errno > 0 ? -rte_errno : -EINVAL;
 	rte_openlog_stream(stderr); /* it went back to syslog and standard output */
 	return 0;

@@ -17,22 +17,22 @@ struct eal_core {
 /* The worker's core: the first of the list; for "auto" the first isolated core, else the last
  * one that this process may run on. Returns 0, or -EINVAL (a core that it may not run on) with
  * a sentence in message. */
-int eal_core_choose(const char *workers, struct eal_core *core, char *message,
-                    size_t message_bytes) __attribute__((warn_unused_result));
+int eal_core_choose(const char *workers, struct eal_core *core, char *message, size_t message_bytes)
+	__attribute__((warn_unused_result));
 
 struct eal_setup {
 	const char *program;
 	const char *const *pci; /* "0000:01:00.0[,options]" each; other devices come later */
 	size_t pci_count;
-	int worker_cpu;         /* or EAL_NO_WORKER */
-	u64 memory_bytes;       /* what pools and rings will need */
-	bool huge_pages;        /* wanted; whether there are any is found out */
+	int worker_cpu;   /* or EAL_NO_WORKER */
+	u64 memory_bytes; /* what pools and rings will need */
+	u64 beside_bytes; /* what else of this process would be better off on huge pages */
+	bool huge_pages;  /* wanted; whether there are any is found out */
 };
 
 /* Starts it. *huge_pages tells whether it runs on huge pages. Returns 0 or -errno; DPDK has then
  * said why on standard error. */
-int eal_start(const struct eal_setup *setup, bool *huge_pages)
-	__attribute__((warn_unused_result));
+int eal_start(const struct eal_setup *setup, bool *huge_pages) __attribute__((warn_unused_result));
 
 /* Whether a device string names a PCI device and not a virtual one. */
 bool eal_device_is_pci(const char *device);

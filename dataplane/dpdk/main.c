@@ -48,12 +48,12 @@ static int config_suits(const struct config_dataplane *config)
 {
 	if (config->engine != CONFIG_ENGINE_AUTO && config->engine != CONFIG_ENGINE_DPDK) {
 		message("the configuration asks for the engine %s; shunt-dpdk is `engine: dpdk`",
-		        config_engine_name(config->engine));
+			config_engine_name(config->engine));
 		return EX_DATAERR;
 	}
 	if (config->interfaces_count == 0) {
 		message("the configuration names no interface to forward on; add "
-		        "`dataplane: { interfaces: [ { name: ..., device: ... } ] }`");
+			"`dataplane: { interfaces: [ { name: ..., device: ... } ] }`");
 		return EX_DATAERR;
 	}
 	return EX_OK;
@@ -70,37 +70,54 @@ struct program {
 	bool dpdk_started;
 };
 
-/* Blocked before DPDK makes its threads, which inherit it. The real-time signals and SIGIO are
- * net_tap's, see worker.c. */
+/* Blocked before DPDK makes its threads, which inherit it. */
 static int signals_open(void)
 {
-	sigset_t ours, all;
+	sigset_t set;
 
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGTERM);
-	sigaddset(&ours, SIGINT);
-	all = ours;
-	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
-		sigaddset(&all, number);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGIO, SIG_IGN) == SIG_ERR ||
-	    sigprocmask(SIG_BLOCK, &all, NULL) < 0)
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
-	return signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* What the machine can give: asked first, since too much would wake the kernel's OOM killer. */
+static u64 memory_available_bytes(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long value, kib = 0, huge_pages = 0, huge_kib = 0;
+	char name[64];
+
+	if (!file)
+		return UINT64_MAX;
+	while (fscanf(file, "%63s %llu%*[^\n]", name, &value) == 2) {
+		if (strcmp(name, "MemAvailable:") == 0)
+			kib = value;
+		else if (strcmp(name, "HugePages_Free:") == 0)
+			huge_pages = value;
+		else if (strcmp(name, "Hugepagesize:") == 0)
+			huge_kib = value;
+	}
+	fclose(file);
+	return (kib + huge_pages * huge_kib) * 1024;
 }
 
 static int flows_create(const struct config_dataplane *config, struct flow_tables *flows)
 {
-	int err = flow_tables_create(config->flows, 1, config->flow_timeout_ms, flows);
+	u64 need_bytes = config->flows * 2 / FLOW_BUCKET_ENTRIES * sizeof(struct flow_bucket);
+	int err = -ENOMEM;
 
+	if (need_bytes < memory_available_bytes())
+		err = flow_tables_create(config->flows, 1, config->flow_timeout_ms, flows);
 	if (err == 0)
 		return EX_OK;
 	flows->fd = -1;
 	message("no memory for a flow table of %llu flows, which takes %llu MB (%s): give the "
-	        "machine more, or lower `flows:`",
-	        (unsigned long long)config->flows,
-	        (unsigned long long)config->flows * 2 / FLOW_BUCKET_ENTRIES *
-	                sizeof(struct flow_bucket) / 1000000,
-	        strerror(-err));
+		"machine more, or lower `flows:`",
+		(unsigned long long)config->flows, (unsigned long long)need_bytes / 1000000,
+		strerror(-err));
 	return EX_UNAVAILABLE;
 }
 
@@ -119,13 +136,14 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 	}
 	if (core.more)
 		message("`workers: %s` names several cores, which come with a later version: core "
-		        "%d alone is used",
-		        config->workers, core.cpu);
+			"%d alone is used",
+			config->workers, core.cpu);
 	for (u32 i = 0; i < ports->count; i++)
 		if (ports->list[i].kind == PORT_PCI)
 			pci[setup.pci_count++] = ports->list[i].config->device;
 	setup.worker_cpu = core.cpu;
 	setup.memory_bytes = ports_memory_bytes(ports);
+	setup.beside_bytes = program->flows.huge ? 0 : program->flows.size_bytes;
 	if (eal_start(&setup, &huge_pages) < 0) {
 		message("DPDK does not start, for the reason above");
 		return EX_UNAVAILABLE;
@@ -134,9 +152,9 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 	if (ports_open(&program->ports) < 0)
 		return EX_UNAVAILABLE;
 	message("engine dpdk with %u port%s, worker on core %d, packets in %s pages, flows in %s "
-	        "pages",
-	        ports->count, ports->count == 1 ? "" : "s", core.cpu,
-	        huge_pages ? "2 MiB" : "4 KiB", program->flows.huge ? "2 MiB" : "4 KiB");
+		"pages",
+		ports->count, ports->count == 1 ? "" : "s", core.cpu,
+		huge_pages ? "2 MiB" : "4 KiB", program->flows.huge ? "2 MiB" : "4 KiB");
 	return EX_OK;
 }
 
@@ -224,15 +242,18 @@ int main(int argc, char **argv)
 	int status;
 
 	switch (options_parse(argc, argv, &options)) {
-	case OPTIONS_DONE: return EX_OK;
-	case OPTIONS_WRONG: return EX_USAGE;
-	case OPTIONS_RUN: break;
+	case OPTIONS_DONE:
+		return EX_OK;
+	case OPTIONS_WRONG:
+		return EX_USAGE;
+	case OPTIONS_RUN:
+		break;
 	}
 	status = config_read(options.config_path, &config);
 	if (status != EX_OK)
 		return status;
 	status = options.replay ? replay_run(&options, &config->dataplane)
-	                        : serve(&options, &config->dataplane);
+				: serve(&options, &config->dataplane);
 	config_free(config);
 	return status;
 }

@@ -10,7 +10,14 @@
 
 #define RUN_DIR "/run/shunt"
 
-enum { OPTION_RUN_DIR = 256, OPTION_REPLAY, OPTION_ATTACH_FD, OPTION_TRACE_FD, OPTION_IN, OPTION_OUT };
+enum {
+	OPTION_RUN_DIR = 256,
+	OPTION_REPLAY,
+	OPTION_ATTACH_FD,
+	OPTION_TRACE_FD,
+	OPTION_IN,
+	OPTION_OUT
+};
 
 static const char help[] =
 	"usage: shunt-dpdk -f FILE [--run-dir DIR]\n"
@@ -58,29 +65,42 @@ static bool descriptor_parse(const char *text, int *fd)
 static enum options_outcome option_take(int option, struct options *options)
 {
 	switch (option) {
-	case 'f': options->config_path = optarg; return OPTIONS_RUN;
-	case OPTION_RUN_DIR: options->run_dir = optarg; return OPTIONS_RUN;
-	case OPTION_REPLAY: options->replay = true; return OPTIONS_RUN;
-	case OPTION_IN: options->in_path = optarg; return OPTIONS_RUN;
-	case OPTION_OUT: options->out_path = optarg; return OPTIONS_RUN;
+	case 'f':
+		options->config_path = optarg;
+		return OPTIONS_RUN;
+	case OPTION_RUN_DIR:
+		options->run_dir = optarg;
+		return OPTIONS_RUN;
+	case OPTION_REPLAY:
+		options->replay = true;
+		return OPTIONS_RUN;
+	case OPTION_IN:
+		options->in_path = optarg;
+		return OPTIONS_RUN;
+	case OPTION_OUT:
+		options->out_path = optarg;
+		return OPTIONS_RUN;
 	case OPTION_ATTACH_FD:
 		return descriptor_parse(optarg, &options->attach_fd) ? OPTIONS_RUN : OPTIONS_WRONG;
 	case OPTION_TRACE_FD:
 		return descriptor_parse(optarg, &options->trace_fd) ? OPTIONS_RUN : OPTIONS_WRONG;
-	case 'h': fputs(help, stdout); return OPTIONS_DONE;
+	case 'h':
+		fputs(help, stdout);
+		return OPTIONS_DONE;
 	case 'V':
 		printf("shunt-dpdk %s (%s) arena ABI %u\n", SHUNT_VERSION, SHUNT_COMMIT, ARENA_ABI);
 		return OPTIONS_DONE;
-	default: return OPTIONS_WRONG; /* getopt has said it */
+	default:
+		return OPTIONS_WRONG; /* getopt has said it */
 	}
 }
 
 static const char *fault(int argc, const struct options *options)
 {
 	bool any = options->in_path || options->out_path || options->attach_fd >= 0 ||
-	           options->trace_fd >= 0;
+		   options->trace_fd >= 0;
 	bool all = options->in_path && options->out_path && options->attach_fd >= 0 &&
-	           options->trace_fd >= 0;
+		   options->trace_fd >= 0;
 
 	if (optind < argc)
 		return "takes options only, no arguments";

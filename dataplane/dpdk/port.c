@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Nothing is negotiated on: no checksum offload, no LRO, no scatter. A buffer holds a whole
- * frame of the port's MTU; where a device chains buffers all the same, burst by burst, mbufs.c
- * copes.
+ * frame of the port's MTU; where a device chains buffers all the same, relay.c copes.
  *
  * Buffers are sized in whole KiB, because some cards (ixgbe) take the size in that unit, rounded
  * down, and would split every full frame. 24 bytes of private area move the frame of an
@@ -15,6 +14,7 @@
 #include "dataplane/dpdk/port.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +54,7 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 	};
 	if (port->kind == PORT_AF_PACKET) {
 		device_option(config->device, "iface", port->kernel_name,
-		              sizeof(port->kernel_name));
+			      sizeof(port->kernel_name));
 		if (port->mtu == 0)
 			port->mtu = device_kernel_mtu(port->kernel_name);
 	}
@@ -68,7 +68,8 @@ static bool port_check(const struct port *port)
 	bool fine = true;
 
 	if (port->config->device[0] == '\0')
-		snprintf(text, sizeof(text), "has no `device:`, which tells shunt-dpdk what to open");
+		snprintf(text, sizeof(text),
+			 "has no `device:`, which tells shunt-dpdk what to open");
 	else if (port->kind == PORT_TAP)
 		fine = device_check_tap(text, sizeof(text));
 	else if (port->kind == PORT_AF_PACKET)
@@ -128,13 +129,12 @@ u64 ports_memory_bytes(const struct ports *ports)
 
 static int pool_create(struct ports *ports)
 {
-	ports->pool = rte_pktmbuf_pool_create("shunt", pool_count(ports), POOL_CACHE,
-	                                      PRIVATE_BYTES, (u16)data_room_bytes(ports),
-	                                      SOCKET_ID_ANY);
+	ports->pool = rte_pktmbuf_pool_create("shunt", pool_count(ports), POOL_CACHE, PRIVATE_BYTES,
+					      (u16)data_room_bytes(ports), SOCKET_ID_ANY);
 	if (ports->pool)
 		return 0;
 	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
-	        pool_count(ports), data_room_bytes(ports), rte_strerror(rte_errno));
+		pool_count(ports), data_room_bytes(ports), rte_strerror(rte_errno));
 	return -ENOMEM;
 }
 
@@ -145,8 +145,8 @@ static void device_name(const char *device, char *out, size_t out_bytes)
 {
 	bool lacks_domain = eal_device_is_pci(device) && device[2] == ':';
 
-	snprintf(out, out_bytes, "%s%.*s", lacks_domain ? "0000:" : "",
-	         (int)strcspn(device, ","), device);
+	snprintf(out, out_bytes, "%s%.*s", lacks_domain ? "0000:" : "", (int)strcspn(device, ","),
+		 device);
 }
 
 static void station_choose(struct port *port, const struct rte_ether_addr *device_mac)
@@ -165,8 +165,21 @@ static void station_choose(struct port *port, const struct rte_ether_addr *devic
 	station->mac[0] |= RTE_ETHER_LOCAL_ADMIN_ADDR;
 	station->mac[5] ^= 1;
 	message("interface %s: the balancer's MAC is %02x:%02x:%02x:%02x:%02x:%02x, since the "
-	        "kernel's end of the tap has the device's own",
-	        port->config->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+		"kernel's end of the tap has the device's own",
+		port->config->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+static void signal_ignore(int number)
+{
+}
+
+/* net_tap takes the first free real-time signal and has the kernel send it for every frame, to
+ * save a read when there is none. That wakes the main thread for every frame, or interrupts the
+ * worker, and costs nine tenths of what a tap can forward. Where no signal is free, it polls. */
+static void tap_signals_take(void)
+{
+	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+		signal(number, signal_ignore);
 }
 
 static int port_open(struct port *port)
@@ -176,6 +189,8 @@ static int port_open(struct port *port)
 	int err = 0;
 
 	device_name(port->config->device, name, sizeof(name));
+	if (port->kind == PORT_TAP)
+		tap_signals_take();
 	if (port->kind != PORT_PCI)
 		err = rte_dev_probe(port->config->device);
 	if (err == 0)
@@ -184,19 +199,19 @@ static int port_open(struct port *port)
 		err = rte_eth_macaddr_get(port->id, &mac);
 	if (err) {
 		message("interface %s: DPDK cannot open the device `%s` (%s)%s", port->config->name,
-		        port->config->device, rte_strerror(-err),
-		        port->kind == PORT_PCI
-		                ? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
-		                : "");
+			port->config->device, rte_strerror(-err),
+			port->kind == PORT_PCI
+				? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
+				: "");
 		return -ENODEV;
 	}
 	port->open = true;
 	station_choose(port, &mac);
 	if (port->kind == PORT_AF_PACKET)
 		message("interface %s: the kernel sees every packet of %s too, and fragments are "
-		        "not supported there; keep net.ipv4.ip_forward off, or it forwards them "
-		        "a second time",
-		        port->config->name, port->kernel_name);
+			"not supported there; keep net.ipv4.ip_forward off, or it forwards them "
+			"a second time",
+			port->config->name, port->kernel_name);
 	return 0;
 }
 
@@ -227,7 +242,7 @@ static int port_configure(struct port *port)
 	limit = mtu_limit(&info);
 	if (port->mtu > limit && port->kind == PORT_PCI) {
 		message("interface %s: the device takes an MTU of %u at most", port->config->name,
-		        limit);
+			limit);
 		return -EINVAL;
 	}
 	/* A virtual device's limit is only nominal. */
@@ -236,7 +251,7 @@ static int port_configure(struct port *port)
 	if (err)
 		return err;
 	return rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors,
-	                                        &port->tx_descriptors);
+						&port->tx_descriptors);
 }
 
 static int port_start(struct port *port, struct rte_mempool *pool)
@@ -247,24 +262,25 @@ static int port_start(struct port *port, struct rte_mempool *pool)
 
 	if (err == 0)
 		err = rte_eth_rx_queue_setup(port->id, 0, port->rx_descriptors, (unsigned)socket,
-		                             NULL, pool);
+					     NULL, pool);
 	if (err == 0)
 		err = rte_eth_tx_queue_setup(port->id, 0, port->tx_descriptors, (unsigned)socket,
-		                             NULL);
+					     NULL);
 	if (err == 0)
 		err = rte_eth_dev_start(port->id);
 	if (err) {
 		message("interface %s: DPDK cannot start the device `%s`: %s", port->config->name,
-		        port->config->device, rte_strerror(-err));
+			port->config->device, rte_strerror(-err));
 		return err;
 	}
 	port->started = true;
-	if (port->kind != PORT_TAP && rte_eth_macaddr_get(port->id, &mac) == 0 &&
+	if ((port->kind == PORT_PCI || port->kind == PORT_AF_PACKET) &&
+	    rte_eth_macaddr_get(port->id, &mac) == 0 &&
 	    memcmp(mac.addr_bytes, port->station.mac, 6) != 0 &&
 	    rte_eth_promiscuous_enable(port->id) != 0)
 		message("interface %s: the device cannot receive for a MAC that is not its own; "
-		        "remove `mac:`",
-		        port->config->name);
+			"remove `mac:`",
+			port->config->name);
 	return 0;
 }
 

@@ -18,8 +18,8 @@ struct port {
 	const struct config_interface *config;
 	char kernel_name[16]; /* of net_af_packet: the interface that it listens at */
 	enum port_kind kind;
-	u16 id;               /* DPDK's number */
-	u16 mtu;              /* bytes of an IP packet */
+	u16 id;  /* DPDK's number */
+	u16 mtu; /* bytes of an IP packet */
 	u16 rx_descriptors, tx_descriptors;
 	bool open, started;
 	struct station station;

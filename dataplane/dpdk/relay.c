@@ -10,7 +10,7 @@
 #include "dataplane/dpdk/relay.h"
 
 static void describe(struct burst *burst, const struct port *port, struct rte_mbuf *const *mbufs,
-                     u32 count)
+		     u32 count)
 {
 	burst->count = count;
 	burst->station = port->station;
@@ -95,8 +95,8 @@ static void sort_out(struct relay *relay, struct rte_mbuf *const *mbufs)
 static void send_queue(struct relay *relay, u32 port)
 {
 	struct relay_queue *queue = &relay->out[port];
-	u16 sent = rte_eth_tx_burst(relay->ports->list[port].id, 0, queue->mbufs,
-	                            (u16)queue->count);
+	u16 sent =
+		rte_eth_tx_burst(relay->ports->list[port].id, 0, queue->mbufs, (u16)queue->count);
 
 	for (u32 k = sent; unlikely(k < queue->count); k++) {
 		relay->burst.verdict[queue->places[k]] = VERDICT_QUEUE_FULL;
@@ -106,7 +106,7 @@ static void send_queue(struct relay *relay, u32 port)
 }
 
 void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
-                 u32 count, struct report_worker *report)
+		 u32 count, struct report_worker *report)
 {
 	describe(&relay->burst, port, mbufs, count);
 	burst_process(&relay->env, &relay->burst);

@@ -28,6 +28,6 @@ struct relay {
 /* Forwards, drops and counts `count` mbufs (at most RELAY_BURST) that came in at port; they are
  * the relay's from here on. */
 void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
-                 u32 count, struct report_worker *report);
+		 u32 count, struct report_worker *report);
 
 #endif

@@ -112,8 +112,8 @@ static void interface_choose(struct replay *replay, const struct config_dataplan
 	else
 		strcpy(interface->name, "replay");
 	snprintf(interface->device, sizeof(interface->device),
-	         "net_pcap0,rx_pcap=/proc/self/fd/%d,tx_pcap=/proc/self/fd/%d", replay->in_fd,
-	         replay->out_fd);
+		 "net_pcap0,rx_pcap=/proc/self/fd/%d,tx_pcap=/proc/self/fd/%d", replay->in_fd,
+		 replay->out_fd);
 }
 
 /* Without a fixed MAC, frames to every station are ours. */
@@ -168,7 +168,7 @@ static int arena_receive(int socket, int *arena_fd, char *text, size_t text_byte
 		err = attach_receive(socket, &offer, fds);
 	if (err) {
 		snprintf(text, text_bytes, "no tables came by descriptor %d: %s", socket,
-		         strerror(-err));
+			 strerror(-err));
 		return err;
 	}
 	if (fds[1] >= 0)
@@ -179,7 +179,7 @@ static int arena_receive(int socket, int *arena_fd, char *text, size_t text_byte
 	if (fds[0] >= 0)
 		close(fds[0]);
 	snprintf(text, text_bytes, "descriptor %d brings no tables: %s", socket,
-	         offer.kind == ATTACH_REFUSED ? offer.text : "another message");
+		 offer.kind == ATTACH_REFUSED ? offer.text : "another message");
 	return -EPROTO;
 }
 
@@ -194,7 +194,7 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	err = attach_send(socket, &hello, NULL, 0);
 	if (err) {
 		snprintf(text, text_bytes, "nobody listens at descriptor %d: %s", socket,
-		         strerror(-err));
+			 strerror(-err));
 		return err;
 	}
 	err = arena_receive(socket, &arena_fd, text, text_bytes);
@@ -207,7 +207,7 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	env->flows = flow_tables_of(&replay->flows, 0);
 	env->flow_buckets = replay->flows.header->buckets_count;
 	if (!burst_follow(&replay->attachment->arena, &replay->attachment->root_offset, env,
-	                  report_worker(&replay->attachment->report, 0))) {
+			  report_worker(&replay->attachment->report, 0))) {
 		snprintf(text, text_bytes, "the arena holds no tables");
 		return -EPROTO;
 	}
@@ -278,8 +278,8 @@ static int trace_burst(struct replay *replay)
 
 static u64 tick_of(const struct replay *replay, const struct rte_mbuf *mbuf)
 {
-	u64 timestamp_us = *RTE_MBUF_DYNFIELD(mbuf, replay->timestamp_offset,
-	                                      const rte_mbuf_timestamp_t *);
+	u64 timestamp_us =
+		*RTE_MBUF_DYNFIELD(mbuf, replay->timestamp_offset, const rte_mbuf_timestamp_t *);
 
 	return flow_tick_of(timestamp_us / 1000, replay->flows.header->tick_ms);
 }
@@ -301,7 +301,7 @@ static int replay_mbufs(struct replay *replay, struct rte_mbuf **mbufs, u32 coun
 
 	for (u32 from = 0, part; from < count && status == EX_OK; from += part) {
 		replay->tick = burst_advance(&replay->relay.env, replay->tick,
-		                             tick_of(replay, mbufs[from]));
+					     tick_of(replay, mbufs[from]));
 		part = same_tick(replay, mbufs + from, count - from);
 		relay_burst(&replay->relay, &replay->ports.list[0], mbufs + from, part, report);
 		report->heartbeat++;
@@ -320,7 +320,7 @@ static int capture_run(struct replay *replay)
 
 		if (count == 0) {
 			message("frame %u of %s cannot be read", replay->n,
-			        replay->options->in_path);
+				replay->options->in_path);
 			status = EX_IOERR;
 		} else {
 			status = replay_mbufs(replay, mbufs, count);
@@ -328,10 +328,8 @@ static int capture_run(struct replay *replay)
 	}
 	if (status == EX_OK)
 		status = trace_flush(replay);
-	if (status == EX_OK && replay->broken_off) {
+	if (status == EX_OK && replay->broken_off)
 		message("%s breaks off after frame %u", replay->options->in_path, replay->n);
-		status = EX_NOINPUT;
-	}
 	return status;
 }
 
@@ -340,7 +338,8 @@ int replay_run(const struct options *options, const struct config_dataplane *con
 	static struct replay replay;
 	int status;
 
-	replay = (struct replay){.options = options, .in_fd = -1, .out_fd = -1, .flows = {.fd = -1}};
+	replay =
+		(struct replay){.options = options, .in_fd = -1, .out_fd = -1, .flows = {.fd = -1}};
 	signal(SIGPIPE, SIG_IGN);
 	status = files_open(&replay);
 	if (status == EX_OK)

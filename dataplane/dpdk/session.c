@@ -37,7 +37,7 @@ static u64 now_ms(void)
 
 /* Says a complaint unless it was the last one. */
 __attribute__((format(printf, 2, 3))) static void complain(struct session *session,
-                                                           const char *format, ...)
+							   const char *format, ...)
 {
 	char text[sizeof(session->said)];
 	va_list args;
@@ -123,10 +123,11 @@ static void take_arena(struct session *session, const struct attach_message *off
 		return;
 	}
 	if (stale(session, attachment)) {
-		complain(session, "shuntd offers the arena of epoch %llu, older than epoch %llu "
-		         "that is in use: is a second shuntd running?",
-		         (unsigned long long)attachment->arena.epoch,
-		         (unsigned long long)session->newest->arena.epoch);
+		complain(session,
+			 "shuntd offers the arena of epoch %llu, older than epoch %llu "
+			 "that is in use: is a second shuntd running?",
+			 (unsigned long long)attachment->arena.epoch,
+			 (unsigned long long)session->newest->arena.epoch);
 		goto refuse;
 	}
 	/* Near enough for readers until the worker goes over and carries over the rest. */
@@ -142,7 +143,7 @@ static void take_arena(struct session *session, const struct attach_message *off
 	session->newest = attachment;
 	session->said[0] = '\0';
 	message("has the arena of epoch %llu from shuntd (pid %u)",
-	        (unsigned long long)attachment->arena.epoch, offer->pid);
+		(unsigned long long)attachment->arena.epoch, offer->pid);
 	err = worker_hand(session->worker, attachment);
 	if (err)
 		complain(session, "the worker does not start: %s", strerror(-err));
@@ -175,12 +176,11 @@ static void call(struct session *session)
 	snprintf(path, sizeof(path), "%s/dataplane.sock", session->run_dir);
 	session->socket = attach_connect(path);
 	err = session->socket < 0 ? session->socket : 0;
-	if (err == 0 &&
-	    epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->socket, &event) < 0)
+	if (err == 0 && epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->socket, &event) < 0)
 		err = -errno;
 	if (err == 0) {
 		session_hello(session->ports, session->newest ? session->newest->arena.epoch : 0,
-		              &hello);
+			      &hello);
 		err = attach_send(session->socket, &hello, NULL, 0);
 	}
 	if (err == 0)
@@ -191,7 +191,7 @@ static void call(struct session *session)
 }
 
 static void take_message(struct session *session, const struct attach_message *in,
-                         int fds[static ATTACH_FDS_MAX])
+			 int fds[static ATTACH_FDS_MAX])
 {
 	if (in->kind == ATTACH_ARENA && fds[0] >= 0) {
 		take_arena(session, in, fds[0]);
@@ -199,9 +199,10 @@ static void take_message(struct session *session, const struct attach_message *i
 		complain(session, "shuntd refuses this dataplane: %s", in->text);
 		hang_up(session, RETRY_REFUSED_MS);
 	} else {
-		complain(session, "shuntd (version %s) sends a message that this program does not "
-		         "know; run the same version of both",
-		         in->version);
+		complain(session,
+			 "shuntd (version %s) sends a message that this program does not "
+			 "know; run the same version of both",
+			 in->version);
 		hang_up(session, RETRY_REFUSED_MS);
 	}
 	for (size_t i = 0; i < ATTACH_FDS_MAX; i++)
@@ -225,7 +226,7 @@ static void listen_to(struct session *session)
 		}
 		if (err == -EPROTO) {
 			complain(session, "shuntd sends messages of another format; run the same "
-			         "version of both");
+					  "version of both");
 			hang_up(session, RETRY_REFUSED_MS);
 			continue;
 		}

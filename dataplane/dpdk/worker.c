@@ -6,17 +6,11 @@
  *
  * An attachment is taken up between two bursts. Counters are carried over here and not by the
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
- * there are tables: a frame is then better off waiting in its queue.
- *
- * net_tap announces packets by a real-time signal (SIGIO, if their queue is full). Every thread
- * but the worker blocks those, so that the kernel interrupts the core that polls anyway and lets
- * the main one sleep. */
+ * there are tables: a frame is then better off waiting in its queue. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include "dataplane/dpdk/worker.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "dataplane/dpdk/eal.h"
@@ -73,7 +67,7 @@ static always_inline bool follow(struct worker *worker)
 	if (unlikely(!current))
 		return false;
 	burst_follow(&current->arena, &current->root_offset, &worker->relay.env,
-	             report_worker(&current->report, 0));
+		     report_worker(&current->report, 0));
 	/* Pairs with worker_allow_flows(): the table was cleared before. */
 	worker->relay.env.flow_buckets = __atomic_load_n(&current->flow_buckets, __ATOMIC_ACQUIRE);
 	return true;
@@ -82,7 +76,7 @@ static always_inline bool follow(struct worker *worker)
 /* --- The loop ------------------------------------------------------------------------- */
 
 static always_inline void serve_port(struct worker *worker, const struct port *port,
-                                     struct report_worker *report)
+				     struct report_worker *report)
 {
 	struct rte_mbuf *mbufs[RELAY_BURST];
 	u16 count = rte_eth_rx_burst(port->id, 0, mbufs, RELAY_BURST);
@@ -102,21 +96,10 @@ static void serve(struct worker *worker)
 	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
 }
 
-static void signals_unblock(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
-		sigaddset(&set, number);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static int run(void *argument)
 {
 	struct worker *worker = argument;
 
-	signals_unblock();
 	while (likely(!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED))) {
 		clock_step(worker);
 		if (likely(follow(worker)))
@@ -130,12 +113,12 @@ static int run(void *argument)
 /* --- The main thread's side ----------------------------------------------------------- */
 
 void worker_prepare(struct worker *worker, const struct ports *ports,
-                    const struct flow_tables *flows)
+		    const struct flow_tables *flows)
 {
 	*worker = (struct worker){
 		.relay = {.ports = ports, .env = {.flows = flow_tables_of(flows, 0)}},
 		.clock = {.tick_ms = flows->header->tick_ms,
-		          .cycles_per_ms = rte_get_tsc_hz() / 1000},
+			  .cycles_per_ms = rte_get_tsc_hz() / 1000},
 	};
 }
 

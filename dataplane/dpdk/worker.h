@@ -29,7 +29,7 @@ struct worker {
 
 /* A worker over open ports and one worker's flow tables; it doesn't run yet. */
 void worker_prepare(struct worker *worker, const struct ports *ports,
-                    const struct flow_tables *flows);
+		    const struct flow_tables *flows);
 
 /* Hands it an attachment, which it takes up at a burst's beginning as soon as that has tables;
  * starts it on EAL_WORKER_LCORE if it doesn't run. Main thread. Returns 0 or -errno. */

@@ -99,45 +99,53 @@ void arena_detach(struct arena_view *view)
 	*view = (struct arena_view){0};
 }
 
-static bool inside(const struct arena_view *view, u64 offset, u64 count, u64 each_bytes)
+static bool inside(const struct arena_view *view, u64 offset, u64 count, u64 each_bytes,
+                   u64 align_bytes)
 {
 	return offset >= ARENA_HEADER_BYTES && offset <= view->size_bytes &&
-	       count <= (view->size_bytes - offset) / each_bytes;
+	       offset % align_bytes == 0 && count <= (view->size_bytes - offset) / each_bytes;
+}
+
+/* A record that is no active service may still stand behind any key: it must lead nowhere. */
+static bool service_inert(const struct service *service)
+{
+	return service->maglev_offset == 0 && service->maglev_size == 0 &&
+	       service->backends_first == 0 && service->backends_count == 0;
 }
 
 static bool service_inside(const struct arena_view *view, const struct arena_root *root,
-                           const struct service *service, u32 counters_count)
+                           const struct service *service)
 {
-	if (service->kind == SERVICE_EMPTY || service->kind == SERVICE_VIP_ONLY)
-		return true;
+	if (service->kind != SERVICE_ACTIVE)
+		return service_inert(service);
 	return service->maglev_size > 0 &&
-	       inside(view, service->maglev_offset, service->maglev_size, sizeof(u16)) &&
+	       inside(view, service->maglev_offset, service->maglev_size, sizeof(u16),
+	              sizeof(u16)) &&
 	       service->backends_first <= root->backends_count &&
 	       service->backends_count <= root->backends_count - service->backends_first &&
-	       service->counter < counters_count &&
+	       service->counter < view->counters_count &&
 	       service->number <= root->highest_service_number;
 }
 
 static bool root_inside(const struct arena_view *view, const struct arena_root *root)
 {
-	const struct arena_header *header = (const struct arena_header *)view->base;
 	u64 services_count = (u64)root->buckets_count * SERVICE_BUCKET_KEYS;
 	const struct service *services;
 	const struct backend *backends;
 
 	if (root->buckets_count == 0 ||
 	    !inside(view, root->buckets_offset, root->buckets_count,
-	            sizeof(struct service_bucket)) ||
-	    !inside(view, root->services_offset, services_count, sizeof(struct service)) ||
-	    !inside(view, root->backends_offset, root->backends_count, sizeof(struct backend)))
+	            sizeof(struct service_bucket), 64) ||
+	    !inside(view, root->services_offset, services_count, sizeof(struct service), 64) ||
+	    !inside(view, root->backends_offset, root->backends_count, sizeof(struct backend), 64))
 		return false;
 	services = (const struct service *)(view->base + root->services_offset);
 	for (u64 i = 0; i < services_count; i++)
-		if (!service_inside(view, root, &services[i], header->counters_count))
+		if (!service_inside(view, root, &services[i]))
 			return false;
 	backends = (const struct backend *)(view->base + root->backends_offset);
 	for (u32 i = 0; i < root->backends_count; i++)
-		if (backends[i].counter >= header->counters_count)
+		if (backends[i].counter >= view->counters_count)
 			return false;
 	return true;
 }
@@ -146,7 +154,7 @@ int arena_tables(const struct arena_view *view, u64 root_offset, struct tables *
 {
 	struct arena_root root;
 
-	if (!inside(view, root_offset, 1, sizeof(root)))
+	if (!inside(view, root_offset, 1, sizeof(root), 8))
 		return -EINVAL;
 	memcpy(&root, view->base + root_offset, sizeof(root));
 	if (root.checksum != arena_root_checksum(&root) || !root_inside(view, &root))

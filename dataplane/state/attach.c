@@ -112,9 +112,11 @@ int attach_receive(int socket, struct attach_message *message, int fds[static AT
 	n = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
-	if (n == 0)
+	take_fds(&header, fds); /* an empty message may carry some too */
+	if (n == 0) {
+		close_fds(fds);
 		return -ECONNRESET;
-	take_fds(&header, fds);
+	}
 	if (n != sizeof(*message) || message->magic != ATTACH_MAGIC ||
 	    header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
 	    message->ports_count > ATTACH_PORTS_MAX) {

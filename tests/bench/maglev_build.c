@@ -122,8 +122,7 @@ static struct timing build_time(u16 *table, u32 m, const struct maglev_backend *
 			exit(1);
 		}
 		spent_ms[rounds] = now_ms() - start_ms;
-	} while (++rounds < ROUNDS_MAX &&
-		 (rounds < ROUNDS_MIN || now_ms() - begin_ms < CASE_MS));
+	} while (++rounds < ROUNDS_MAX && (rounds < ROUNDS_MIN || now_ms() - begin_ms < CASE_MS));
 	return timing_of(spent_ms, rounds);
 }
 
@@ -141,8 +140,7 @@ static struct timing paper_time(s64 *entry, u32 m, const struct maglev_backend *
 
 		paper_fill(entry, m, permutations, n, next);
 		spent_ms[rounds] = now_ms() - start_ms;
-	} while (++rounds < ROUNDS_MAX &&
-		 (rounds < ROUNDS_MIN || now_ms() - begin_ms < CASE_MS));
+	} while (++rounds < ROUNDS_MAX && (rounds < ROUNDS_MIN || now_ms() - begin_ms < CASE_MS));
 	free(next);
 	free(permutations);
 	return timing_of(spent_ms, rounds);

@@ -4,7 +4,7 @@
  * answered by one line; what the dataplane does on its own is told by lines of its own.
  *
  *     mode offer|refuse|abi      what the next HELLO gets (offer; abi: an arena of ABI 99)
- *     arena EPOCH INCARNATION    makes a new arena and sends it
+ *     arena EPOCH INCARNATION    makes the next arena so; sends it if a dataplane is there
  *     publish GENERATION         publishes a generation in the present arena
  *     report                     what the dataplane reports, and how many flows it knows
  *     hangup                     closes the connection
@@ -32,6 +32,7 @@ struct stand_in {
 	struct plan *plan;
 	struct arena_writer *writer; /* earlier ones stay mapped: the dataplane may read them */
 	struct tables_builder *builder;
+	u64 epoch, incarnation; /* of the next arena */
 	char mode[16];
 	int listener, socket;
 	struct report report;
@@ -50,11 +51,22 @@ static void must(const char *what, int err)
 		fail(what, err);
 }
 
-static void arena_make(struct stand_in *in, u64 epoch, u64 incarnation)
+/* The dataplane's first port is the way to every backend. */
+static void hops_set(struct stand_in *in, const struct attach_port *port)
 {
-	must("arena", arena_writer_create(tables_bytes(in->plan) * 4 + ARENA_HEADER_BYTES, epoch,
-	                                  incarnation, in->plan->counters_count + 1,
-	                                  &in->writer));
+	for (size_t i = 0; i < in->config->services_count; i++) {
+		struct plan_service *service = &in->plan->services[i];
+
+		for (size_t k = 0; k < service->config->backends_count; k++)
+			memcpy(service->backends[k].hop.source_mac, port->mac, 6);
+	}
+}
+
+static void arena_make(struct stand_in *in)
+{
+	must("arena",
+	     arena_writer_create(tables_bytes(in->plan) * 4 + ARENA_HEADER_BYTES, in->epoch,
+				 in->incarnation, in->plan->counters_count + 1, &in->writer));
 	must("builder", tables_builder_create(in->writer, &in->builder));
 	must("tables", tables_publish(in->builder, in->plan, 1));
 }
@@ -69,9 +81,11 @@ static void arena_send(struct stand_in *in)
 	must("send", attach_send(in->socket, &offer, &fd, 1));
 }
 
-static void hello_answer(struct stand_in *in)
+static void hello_answer(struct stand_in *in, const struct attach_message *hello)
 {
 	struct attach_message refusal;
+
+	hops_set(in, &hello->ports[0]);
 
 	if (strcmp(in->mode, "refuse") == 0) {
 		attach_prepare(&refusal, ATTACH_REFUSED);
@@ -82,10 +96,12 @@ static void hello_answer(struct stand_in *in)
 	if (strcmp(in->mode, "abi") == 0) {
 		struct arena_header *header;
 
-		arena_make(in, 9, 1);
+		arena_make(in);
 		header = arena_writer_at(in->writer, 0);
 		header->abi = header->min_reader = 99;
 	}
+	if (!in->writer)
+		arena_make(in);
 	arena_send(in);
 }
 
@@ -160,8 +176,7 @@ static void report_tell(const struct stand_in *in)
 	printf("report epoch=%llu heartbeat=%llu generation=%llu swept=%llu refused=%llu flows=%llu "
 	       "packets=%llu bytes=%llu",
 	       (unsigned long long)in->report.epoch, (unsigned long long)worker->heartbeat,
-	       (unsigned long long)worker->generation,
-	       (unsigned long long)worker->swept_generation,
+	       (unsigned long long)worker->generation, (unsigned long long)worker->swept_generation,
 	       (unsigned long long)worker->roots_refused,
 	       (unsigned long long)flows_count(in->flows), (unsigned long long)packets,
 	       (unsigned long long)bytes);
@@ -191,7 +206,7 @@ static void socket_serve(struct stand_in *in)
 		connection_close(in);
 	} else if (message.kind == ATTACH_HELLO) {
 		hello_tell(&message);
-		hello_answer(in);
+		hello_answer(in, &message);
 	} else {
 		report_take(in, &message, fds);
 	}
@@ -207,9 +222,13 @@ static void command_run(struct stand_in *in, const char *line)
 	if (sscanf(line, "mode %15s", in->mode) == 1) {
 		puts("ok");
 	} else if (sscanf(line, "arena %llu %llu", &a, &b) == 2) {
-		arena_make(in, a, b);
-		if (in->socket >= 0)
+		in->epoch = a;
+		in->incarnation = b;
+		in->writer = NULL;
+		if (in->socket >= 0) {
+			arena_make(in);
 			arena_send(in);
+		}
 		puts("ok");
 	} else if (sscanf(line, "publish %llu", &a) == 1) {
 		must("publish", tables_publish(in->builder, in->plan, a));
@@ -230,15 +249,16 @@ static void serve(struct stand_in *in)
 
 	for (;;) {
 		struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-		                       {.fd = in->listener, .events = POLLIN},
-		                       {.fd = in->socket, .events = POLLIN}};
+				       {.fd = in->listener, .events = POLLIN},
+				       {.fd = in->socket, .events = POLLIN}};
 
 		if (poll(fds, 3, -1) < 0)
 			fail("poll", -errno);
 		if (fds[2].revents)
 			socket_serve(in);
 		if (fds[1].revents && in->socket < 0)
-			in->socket = accept4(in->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+			in->socket =
+				accept4(in->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fds[0].revents && !fgets(line, sizeof(line), stdin))
 			return;
 		if (fds[0].revents)
@@ -248,7 +268,7 @@ static void serve(struct stand_in *in)
 
 int main(int argc, char **argv)
 {
-	struct stand_in in = {.mode = "offer", .socket = -1};
+	struct stand_in in = {.mode = "offer", .socket = -1, .epoch = 1, .incarnation = 1};
 	char path[200], text[200] = "";
 	struct config_errors errors;
 	bool world_readable;
@@ -265,7 +285,6 @@ int main(int argc, char **argv)
 	must("plan", plan_create(in.config, seed, &in.plan));
 	must("numbers", plan_number_offline(in.plan));
 	plan_hop_offline(in.plan);
-	arena_make(&in, 1, 1);
 	snprintf(path, sizeof(path), "%s/dataplane.sock", argv[1]);
 	in.listener = attach_listen(path);
 	if (in.listener < 0)

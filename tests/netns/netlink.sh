@@ -9,7 +9,7 @@ if [ "${1:-}" != inside ]; then
 		echo "SKIP: user namespaces are refused here (unshare -Urnm)"
 		exit 77
 	fi
-	exec unshare -Urnm --kill-child "$0" inside "$1"
+	exec unshare -Urnm --kill-child sh "$0" inside "$1"
 fi
 probe=$2
 work=$(mktemp -d)
@@ -54,12 +54,24 @@ check() { # check DESCRIPTION COMMAND...
 	fi
 }
 
+eventually() { # eventually MILLISECONDS DESCRIPTION COMMAND...
+	deadline=$(($(now_ms) + $1)) text=$2
+	shift 2
+	until "$@"; do
+		check "$text" [ "$(now_ms)" -le $deadline ]
+		sleep 0.02
+	done
+}
+
+managed() { ip neigh show "$1" | grep -qw managed; }
+none_managed() { ! ip neigh | grep -qw managed; }
+
 step() { echo "$(now_ms) $*"; }
 
-probe_start() { # probe_start WRAPPER... ; starts it directly, so that $! is its own pid
+probe_start() { # probe_start SETPRIV-OPTION... ; every wrapper execs, so $! is the probe's pid
 	: >"$work/log"
-	"$@" "$probe" v0 10.20.0.1 10.9.0.3 fd20::1 10.30.0.1 10.40.0.1 10.41.0.1 10.42.0.1 \
-		10.99.0.1 10.9.0.1 fd99::1 10.9.0.4 >"$work/log" 2>&1 &
+	setpriv --pdeathsig KILL "$@" "$probe" v0 10.20.0.1 10.9.0.3 fd20::1 10.30.0.1 10.40.0.1 10.41.0.1 10.42.0.1 \
+		10.99.0.1 10.9.0.1 fd99::1 10.9.0.5 10.9.0.4 >"$work/log" 2>&1 &
 	probe_pid=$!
 }
 
@@ -71,7 +83,7 @@ probe_stop() {
 	check "the probe ends well, not with $status" [ $status -eq 0 ]
 }
 
-unshare -n sleep 60 &
+unshare -n setpriv --pdeathsig KILL sleep 60 &
 peer_pid=$!
 until [ "$(readlink /proc/$peer_pid/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
 	sleep 0.02
@@ -94,13 +106,15 @@ peer ip link set v1 up
 ip route add 10.20.0.0/16 via 10.9.0.2 mtu 1400
 ip route add fd20::/64 via fd09::2
 ip route add 10.30.0.0/16 via inet6 fd09::2
+ip neigh add 10.9.0.5 lladdr 02:00:00:00:00:55 dev v0 nud permanent
 ip route add blackhole 10.40.0.0/16
 ip route add prohibit 10.41.0.0/16
 ip route add unreachable 10.42.0.0/16
 
 step "routes, gateways, neighbours, in both families"
-probe_start env
-expect 3000 10.20.0.1 "dev v0 mac 02:00:00:00:00:02 mtu 1400 via 10.9.0.2 src 10.9.0.1 own 02:00:00:00:00:01"
+probe_start
+expect 3000 10.20.0.1 "dev v0 mac 02:00:00:00:00:02 mtu 1400 via 10.9.0.2 src 10.9.0.1 own"
+expect 3000 10.20.0.1 "own 02:00:00:00:00:01"
 expect 3000 10.9.0.3 "dev v0 mac 02:00:00:00:00:02 mtu 1500 via 10.9.0.3 src 10.9.0.1"
 expect 3000 fd20::1 "dev v0 mac 02:00:00:00:00:02 mtu 1500 via fd09::2 src fd09::1"
 expect 3000 10.30.0.1 "dev v0 mac 02:00:00:00:00:02 mtu 1500 via fd09::2 src 10.9.0.1"
@@ -112,19 +126,20 @@ expect 1000 fd99::1 "unreachable: no route"
 expect 1000 10.9.0.1 "unreachable: address is this machine's own"
 expect 1000 link "v0 own 02:00:00:00:00:01 mtu 1500"
 expect 3000 10.9.0.4 "mac 02:00:00:00:00:02"
+expect 1000 10.9.0.5 "mac 02:00:00:00:00:55"
 check "an answer has no reason" [ "$(grep -c 'with a reason' "$work/log")" -eq 0 ]
 
 if ip neigh help 2>&1 | grep -q managed; then
 	step "neighbours are managed while wanted"
-	check "the gateway is managed" sh -c 'ip neigh show 10.9.0.2 | grep -qw managed'
-	check "the IPv6 gateway is managed" sh -c 'ip -6 neigh show fd09::2 | grep -qw managed'
-	check "the last one is managed" sh -c 'ip neigh show 10.9.0.4 | grep -qw managed'
+	check "the gateway is managed" managed 10.9.0.2
+	check "the IPv6 gateway is managed" managed fd09::2
+	check "the last one is managed" managed 10.9.0.4
 	kill -USR2 $probe_pid
 	sleep 0.2
 	kill -USR1 $probe_pid
 	sleep 0.2
 	check "the last one is released" sh -c '! ip neigh show 10.9.0.4 | grep -qw managed'
-	check "the gateway stays managed" sh -c 'ip neigh show 10.9.0.2 | grep -qw managed'
+	check "the gateway stays managed" managed 10.9.0.2
 fi
 
 step "a gateway's new MAC"
@@ -162,6 +177,7 @@ expect 1000 10.9.0.3 "mac 02:00:00:00:00:77"
 kill -USR1 $probe_pid
 sleep 0.3
 check "it is permanent still" sh -c 'ip neigh show 10.9.0.3 | grep -q PERMANENT'
+check "so is the one that was first" sh -c 'ip neigh show 10.9.0.5 | grep -q PERMANENT'
 ip neigh del 10.9.0.3 dev v0
 expect 3000 10.9.0.3 "mac 02:00:00:00:00:12"
 
@@ -197,13 +213,13 @@ expect 2000 10.20.0.1 "mac 02:00:00:00:00:12"
 ip route add 10.99.0.0/16 via 10.9.0.2
 expect 2000 10.99.0.1 "mac 02:00:00:00:00:12"
 
-step "an overrun of the socket loses no change"
+step "an overrun of the socket loses no change" # those come after it, and are lost at first
 kill -STOP $probe_pid
-ip route del 10.99.0.0/16
-ip link set v0 address 02:00:00:00:00:21
 awk 'BEGIN { for (i = 0; i < 20000; i++)
 	printf "route add 10.%d.%d.0/24 dev v0 table 100\n", 100 + i / 256, i % 256 }' |
 	ip -batch -
+ip route del 10.99.0.0/16
+ip link set v0 address 02:00:00:00:00:21
 kill -CONT $probe_pid
 expect 2000 10.99.0.1 "unreachable: no route"
 expect 1000 10.20.0.1 "own 02:00:00:00:00:21"
@@ -212,15 +228,18 @@ sleep 0.2
 check "there was an overrun" grep -q "^overruns [1-9]" "$work/log"
 
 step "the end releases the neighbours"
+if ip neigh help 2>&1 | grep -q managed; then
+	eventually 3000 "the gateway is managed again" managed 10.9.0.2
+fi
 probe_stop
-check "nothing is managed" sh -c '! ip neigh | grep -qw managed'
+check "nothing is managed" none_managed
 
 step "without privilege"
 ip neigh flush all
-probe_start setpriv --bounding-set=-all --inh-caps=-all --no-new-privs
+probe_start --bounding-set=-all --inh-caps=-all --no-new-privs
 expect 3000 10.20.0.1 "mac 02:00:00:00:00:12"
 expect 3000 10.9.0.3 "mac 02:00:00:00:00:12"
 expect 3000 fd20::1 "mac 02:00:00:00:00:12"
-check "nothing is managed" sh -c '! ip neigh | grep -qw managed'
+check "nothing is managed" none_managed
 probe_stop
 step "done"

@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +9,7 @@
 #include <unistd.h>
 
 #include "controlplane/loop.h"
+#include "tests/unit/cmocka_help.h"
 
 /* Every test ends by itself: a loop that forgets an event is stopped here and seen as `late`. */
 struct fixture {

@@ -21,9 +21,9 @@ struct change {
 	const char *what;
 	u32 count;
 	u32 weight_least, weight_most;
-	u32 removed;	/* so many go at once, or */
-	u32 raised_by;	/* one weight is raised by so much, or */
-	u32 added;	/* one of this weight comes */
+	u32 removed;   /* so many go at once, or */
+	u32 raised_by; /* one weight is raised by so much, or */
+	u32 added;     /* one of this weight comes */
 	u32 sets;
 	u32 changes; /* of each set */
 	double most_percent;
@@ -62,8 +62,7 @@ static u32 set_change(const struct change *change)
 		};
 		count++;
 	}
-	memmove(changed, changed + change->removed,
-		(count - change->removed) * sizeof(*changed));
+	memmove(changed, changed + change->removed, (count - change->removed) * sizeof(*changed));
 	return count - change->removed;
 }
 

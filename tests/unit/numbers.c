@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +12,7 @@
 #include <unistd.h>
 
 #include "controlplane/numbers.h"
+#include "tests/unit/cmocka_help.h"
 
 #define PATH_LEN 160
 
@@ -491,7 +486,8 @@ static void test_unusable_files_are_set_aside(void **state)
 		"{",
 		"[]",
 		HEAD "\"services\":{}} trailing",
-		HEAD "\"services\":{\"a\":{},\"a\":{}}}",
+		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":0,\"backends\":{}},"
+		"\"a\":{\"number\":1,\"counter\":0,\"backends\":{}}}}",
 		HEAD "\"services\":[]}",
 		"{\"version\":2,\"incarnation\":\"00000000000000aa\",\"epoch\":1,\"generation\":2,"
 		"\"services\":{}}",

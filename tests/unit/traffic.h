@@ -27,7 +27,7 @@ static inline void traffic_ordinary(struct random *random, struct frame *frame)
 	struct frame_spec spec = {
 		.destination = services[which].vip,
 		.protocol = services[which].protocol,
-		.source_port = (uint16_t)(40000 + random_below(random, 12)),
+		.source_port = (uint16_t)(40000 + random_below(random, 6)),
 		.destination_port = services[which].port,
 		.tcp_flags = random_one_in(random, 4) ? FRAME_SYN : FRAME_ACK,
 		.tos = (uint8_t)random_next(random),
@@ -42,7 +42,7 @@ static inline void traffic_ordinary(struct random *random, struct frame *frame)
 	if (spec.destination_port == 0)
 		spec.destination_port = (uint16_t)(1000 + random_below(random, 3));
 	snprintf(source, sizeof(source), v6 ? "2001:db8:2::%x" : "192.0.2.%u",
-	         1 + random_below(random, 16));
+	         1 + random_below(random, 10));
 	spec.source = source;
 	frame_build(frame, &spec);
 }
@@ -68,7 +68,7 @@ static inline void traffic_change(struct random *random, struct fixture *fixture
 	struct backend *backend = &fixture->backends[random_below(random, 2) * FIXTURE_SET + number];
 
 	if (random_one_in(random, 3))
-		fixture->env.tick = (u8)((fixture->env.tick + 1 + random_below(random, 12)) & 63);
+		fixture->env.tick = (u8)((fixture->env.tick + 1 + random_below(random, 10)) & 63);
 	switch (random_below(random, 8)) {
 	case 0:
 		backend->flags ^= BACKEND_NO_NEW;

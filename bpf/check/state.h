@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The memory that core.bpf.c shares with the test that drives it: one structure, its only
+ * global, mapped into the test. Sizes are the test fixture's. */
+#ifndef SHUNT_BPF_CHECK_STATE_H
+#define SHUNT_BPF_CHECK_STATE_H
+
+#include "dataplane/core/encap.h"
+#include "dataplane/core/flow.h"
+#include "dataplane/core/packet.h"
+#include "dataplane/core/service.h"
+
+enum {
+	CHECK_SERVICE_BUCKETS = 32,
+	CHECK_SERVICES = CHECK_SERVICE_BUCKETS * SERVICE_BUCKET_KEYS,
+	CHECK_BACKENDS = 16,
+	CHECK_MAGLEV = 2048,
+	CHECK_FLOW_BUCKETS = 19,
+};
+
+struct check_state {
+	struct service_bucket buckets[CHECK_SERVICE_BUCKETS];
+	struct service services[CHECK_SERVICES];
+	struct backend backends[CHECK_BACKENDS];
+	struct flow_bucket flows[CHECK_FLOW_BUCKETS];
+	u16 maglev[CHECK_MAGLEV]; /* maglev_offset of a service counts bytes from here */
+	struct hash_seed seed;
+	struct station station;
+	u8 tick;
+	bool unmatched_pass;
+
+	/* Scratch. */
+	struct packet packet;
+	struct flow_key key;
+	u32 service; /* index of its record */
+
+	/* Out: of the last packet. */
+	u32 verdict;
+	u32 backend_number;
+	u32 l3_len;
+};
+
+#endif
