@@ -65,7 +65,7 @@ static const struct value_choice protocol_choices[] = {
 static const struct field interface_fields[] = {
 	{"name", &value_name, LANDS(config_interface, name), .required = true},
 	{"device", &value_text, LANDS(config_interface, device)},
-	{"mtu", &value_uint, LANDS(config_interface, mtu), .min = 1280, .max = 9216},
+	{"mtu", &value_uint, LANDS(config_interface, mtu), .min = 576, .max = 9216},
 	{"mac", &value_mac, LANDS(config_interface, mac)},
 	{"gateway_mac", &value_mac, LANDS(config_interface, gateway_mac)},
 };

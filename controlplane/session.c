@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a reader still uses must not be written over, so every way in which a session can end
  * counts. A dataplane that hangs up has ended, or has let go of the arena. One that we hang up on
- * -- it sent what we don't understand -- reads on: from then on nothing is reclaimed in the arena
- * that it holds, which lasts until that one is full and another takes its place.
+ * -- it sent what we don't understand -- reads on: until it calls again nothing is reclaimed in
+ * the arena that it holds, which is replaced once it is full, and no number is given anew.
  *
  * A session is freed in its own callback alone. Where sending to it fails anywhere else, its
  * socket is only shut down, and the loop then calls back for the hang-up. */
@@ -42,6 +42,7 @@ struct sessions {
 	int arena_fd;
 	u64 epoch;       /* of the arena on offer */
 	u64 stray_epoch; /* of an arena with a reader that we no longer hear; 0: none */
+	u32 stray_pid;   /* that reader; 0: there are several */
 	u32 last_pid;
 	struct attach_port ports[ATTACH_PORTS_MAX];
 	size_t ports_count;
@@ -105,8 +106,12 @@ static void session_close(struct session *session)
 /* Hangs up on a dataplane that may go on reading the arena it was given. */
 static void session_cut(struct session *session)
 {
-	if (session->offered_epoch)
-		session->owner->stray_epoch = session->offered_epoch;
+	struct sessions *sessions = session->owner;
+
+	if (session->offered_epoch) {
+		sessions->stray_pid = sessions->stray_epoch ? 0 : session->hello.pid;
+		sessions->stray_epoch = session->offered_epoch;
+	}
 	session_close(session);
 }
 
@@ -165,6 +170,8 @@ static bool take_hello(struct session *session, const struct attach_message *mes
 		return false;
 	}
 	ports_learn(sessions, &session->hello);
+	if (sessions->stray_pid == message->pid)
+		sessions->stray_epoch = 0;
 	sessions->last_pid = message->pid;
 	session->greeted = true;
 	log_line("dataplane %s %s (pid %u) attached with %u interface%s",
@@ -373,7 +380,7 @@ u64 sessions_seen(const struct sessions *sessions)
 {
 	u64 lowest = UINT64_MAX;
 
-	if (sessions->stray_epoch == sessions->epoch)
+	if (sessions->stray_epoch && sessions->stray_epoch == sessions->epoch)
 		return 0;
 	for (size_t i = 0; i < sessions->count; i++) {
 		const struct session *session = sessions->list[i];
@@ -393,9 +400,13 @@ bool sessions_swept(const struct sessions *sessions, u64 *generation)
 	bool any = false;
 
 	*generation = UINT64_MAX;
+	if (sessions->stray_epoch)
+		return false;
 	for (size_t i = 0; i < sessions->count; i++) {
 		const struct session *session = sessions->list[i];
 
+		if (!session->greeted)
+			continue;
 		if (!report_current(session))
 			return false;
 		any = true;

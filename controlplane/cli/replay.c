@@ -95,6 +95,13 @@ pcap_t *replay_open(const char *path)
 	return NULL;
 }
 
+int replay_broke_off(const struct replay *replay, pcap_t *pcap, u32 frames)
+{
+	fprintf(stderr, "shunt: %s breaks off after %u whole frames: %s\n", replay->in, frames,
+	        pcap_geterr(pcap));
+	return CLI_NO_INPUT;
+}
+
 static int open_out(struct replay *replay)
 {
 	if (!replay->out)

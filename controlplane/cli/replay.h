@@ -32,4 +32,7 @@ int replay_by_dpdk(struct replay *replay);
 /* Opens a capture of Ethernet frames, or says why not and returns NULL. */
 pcap_t *replay_open(const char *path);
 
+/* Says that the capture breaks off after `frames` whole frames; returns the exit code. */
+int replay_broke_off(const struct replay *replay, pcap_t *pcap, u32 frames);
+
 #endif

@@ -147,11 +147,8 @@ int replay_by_core(struct replay *replay)
 	}
 	while ((got = pcap_next_ex(pcap, &header, &bytes)) == 1)
 		run_frame(&core, replay, n++, header, bytes);
-	if (got == PCAP_ERROR) {
-		fprintf(stderr, "shunt: %s breaks off after frame %u: %s\n", replay->in, n,
-		        pcap_geterr(pcap));
-		code = CLI_NO_INPUT;
-	}
+	if (got == PCAP_ERROR)
+		code = replay_broke_off(replay, pcap, n);
 close:
 	core_close(&core);
 	pcap_close(pcap);

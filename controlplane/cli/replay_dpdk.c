@@ -181,6 +181,7 @@ static int tell_all(struct replay *replay, const struct child *child,
 	struct pcap_pkthdr *in_header, *sent_header;
 	const u8 *bytes;
 	int code = CLI_OK;
+	int got;
 
 	for (size_t i = 0; in && i < count && code == CLI_OK; i++) {
 		struct timeval time;
@@ -197,11 +198,14 @@ static int tell_all(struct replay *replay, const struct child *child,
 			replay_tell(replay, &records[i], &time, bytes,
 			            records[i].sent ? sent_header->caplen : 0);
 	}
-	if (in && pcap_next_ex(in, &in_header, &bytes) == 1)
-		code = CLI_UNAVAILABLE;
-	if (code != CLI_OK)
+	got = in && code == CLI_OK ? pcap_next_ex(in, &in_header, &bytes) : PCAP_ERROR_BREAK;
+	if (got == 1 || code != CLI_OK) {
 		fprintf(stderr, "shunt: shunt-dpdk's trace, the capture and what was sent do not "
 		                "match\n");
+		code = CLI_UNAVAILABLE;
+	} else if (got == PCAP_ERROR) {
+		code = replay_broke_off(replay, in, (u32)count);
+	}
 	if (sent)
 		pcap_close(sent);
 	if (in)

@@ -138,18 +138,21 @@ static void stage_pick(const struct env *env, struct burst *burst, struct work *
 	work->active_count = active;
 }
 
-static always_inline void wrap(struct burst *burst, u32 i, const struct packet *packet,
-                               u32 entropy)
+/* `flags` are the backend's BACKEND_GUE and BACKEND_OUTER_V6, constant on the ordinary way. */
+static always_inline void wrap_as(struct burst *burst, u32 i, const struct packet *packet,
+                                  u32 entropy, u8 flags)
 {
 	const struct backend *backend = burst->backend[i];
-	u8 flags = backend->flags;
 	u32 overhead = encap_overhead_of(flags);
 	u32 grown = ETHERNET_HEADER_BYTES + overhead - packet->l3_offset;
 	u32 frame_bytes = ETHERNET_HEADER_BYTES + overhead + packet->l3_len;
 	u32 contiguous_bytes = burst->contiguous_bytes[i] + grown;
+	enum verdict verdict = forward_fits_as(backend, packet, flags);
 
-	if (unlikely(grown > burst->headroom_bytes[i])) {
-		settle(burst, i, VERDICT_NO_HEADROOM);
+	if (likely(verdict == VERDICT_UNDECIDED) && unlikely(grown > burst->headroom_bytes[i]))
+		verdict = VERDICT_NO_HEADROOM;
+	if (unlikely(verdict != VERDICT_UNDECIDED)) {
+		settle(burst, i, verdict);
 		return;
 	}
 	burst->frame[i] -= grown;
@@ -164,12 +167,13 @@ static void stage_wrap(struct burst *burst, struct work *work)
 {
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
-		enum verdict verdict = forward_fits(burst->backend[i], &work->packets[i]);
+		u8 flags = burst->backend[i]->flags & (BACKEND_GUE | BACKEND_OUTER_V6);
+		u32 entropy = work->keys[i].entropy;
 
-		if (unlikely(verdict != VERDICT_UNDECIDED))
-			settle(burst, i, verdict);
+		if (likely(flags == 0))
+			wrap_as(burst, i, &work->packets[i], entropy, 0);
 		else
-			wrap(burst, i, &work->packets[i], work->keys[i].entropy);
+			wrap_as(burst, i, &work->packets[i], entropy, flags);
 	}
 }
 
@@ -186,6 +190,9 @@ void burst_process(struct env *env, struct burst *burst)
 
 void burst_count(const struct burst *burst, u32 from, u32 to, struct report_worker *report)
 {
+	for (u32 i = from; i < to; i++)
+		if (likely(burst->backend[i] != NULL))
+			prefetch_write(&report->traffic[burst->backend[i]->counter]);
 	for (u32 i = from; i < to; i++) {
 		const struct service *service = burst->service[i];
 		enum verdict verdict = burst->verdict[i];

@@ -236,15 +236,22 @@ static always_inline enum verdict forward_pick(const struct env *env,
 	return VERDICT_MAGLEV;
 }
 
+/* forward_fits() where the encapsulation's flags may be constant. */
+static always_inline enum verdict forward_fits_as(const struct backend *backend,
+                                                  const struct packet *packet, u8 flags)
+{
+	if (unlikely(!(backend->flags & BACKEND_REACHABLE)))
+		return VERDICT_NO_NEXT_HOP;
+	if (unlikely(packet->l3_len + encap_overhead_of(flags) > backend->mtu))
+		return packet->flags & PACKET_DF ? VERDICT_TOO_BIG_DF : VERDICT_TOO_BIG;
+	return VERDICT_UNDECIDED;
+}
+
 /* Stage: may the packet be sent to this backend as it is? Undecided where it may. */
 static always_inline enum verdict forward_fits(const struct backend *backend,
                                                const struct packet *packet)
 {
-	if (unlikely(!(backend->flags & BACKEND_REACHABLE)))
-		return VERDICT_NO_NEXT_HOP;
-	if (unlikely(packet->l3_len + encap_overhead(backend) > backend->mtu))
-		return packet->flags & PACKET_DF ? VERDICT_TOO_BIG_DF : VERDICT_TOO_BIG;
-	return VERDICT_UNDECIDED;
+	return forward_fits_as(backend, packet, backend->flags);
 }
 
 #endif

@@ -95,6 +95,7 @@ static always_inline void parse_transport(struct cursor *cursor, struct packet *
 {
 	u32 left_bytes = packet->l3_len - packet->l4_offset;
 
+	join_paths();
 	if (packet->flags & (PACKET_DEFECT | PACKET_FRAGMENT))
 		return;
 	if (packet->protocol == PROTOCOL_TCP)
@@ -152,6 +153,7 @@ static always_inline enum verdict parse_ipv4(struct cursor *cursor, struct packe
 	if (unlikely(ip->ttl == 0))
 		packet->flags |= PACKET_TTL_ZERO;
 
+	join_paths();
 	sum = csum_words(ip, IPV4_HEADER_BYTES / 4);
 	if (unlikely(ip->version_ihl != 0x45)) {
 		if (ip->version_ihl >> 4 != 4) {
@@ -169,6 +171,7 @@ static always_inline enum verdict parse_ipv4(struct cursor *cursor, struct packe
 	}
 	if (unlikely(header_bytes > IPV4_HEADER_BYTES))
 		sum += parse_ipv4_options(cursor, packet, header_bytes / 4 - 5);
+	join_paths();
 	if (unlikely(csum_fold(sum) != 0xffff))
 		parse_defect(packet, VERDICT_BAD_CSUM);
 	parse_transport(cursor, packet);

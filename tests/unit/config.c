@@ -81,7 +81,7 @@ static const struct {
 	{HEAD "dataplane: {workers: \"1,2-3,3\"}\n", {{3, 22, "each once"}}},
 	{HEAD "dataplane: {workers: 1024}\n", {{3, 22, "below 1024"}}},
 	{HEAD "dataplane: {workers: 1-}\n", {{3, 22, "workers must be"}}},
-	{HEAD "dataplane: {interfaces: [{name: a, mtu: 1279}]}\n", {{3, 41, "from 1280 to 9216"}}},
+	{HEAD "dataplane: {interfaces: [{name: a, mtu: 575}]}\n", {{3, 41, "from 576 to 9216"}}},
 	{HEAD "dataplane: {interfaces: [{name: a b}]}\n", {{3, 33, "characters A-Z"}}},
 	{HEAD "dataplane: {interfaces: [{name: a}, {name: b}, {name: a}]}\n",
 	 {{3, 55, "the interface at line 3 has the same name"}}},

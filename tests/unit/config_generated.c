@@ -153,7 +153,7 @@ static void random_interface(struct config_interface *interface, unsigned number
 	snprintf(interface->name, sizeof(interface->name), "%s%u", below(2) ? "-" : "eth.", number);
 	if (below(2))
 		random_text(interface->device, CONFIG_DEVICE_MAX, "ab \"'\\#:{},-=[]&*!|>%@`?\x7e");
-	interface->mtu = (u16)(below(2) ? 0 : 1280 + below(9216 - 1280 + 1));
+	interface->mtu = (u16)(below(2) ? 0 : 576 + below(9216 - 576 + 1));
 	if (below(2))
 		interface->mac[0] = 2, interface->mac[5] = (u8)random();
 	if (below(2))

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control: what is configured, what is planned from it, and what is published of that.
+ *
+ * Three things change what is published: a reload, a next hop, and a dataplane that attaches.
+ * Each ends in one new generation, or changes nothing. */
+#ifndef SHUNT_CONTROLPLANE_CONTROL_H
+#define SHUNT_CONTROLPLANE_CONTROL_H
+
+#include "controlplane/publish.h"
+#include "controlplane/session.h"
+
+struct control;
+
+struct control_options {
+	const char *config_file, *run_dir, *state_dir;
+};
+
+/* What became of reading the configuration. */
+struct control_outcome {
+	int error;      /* 0; -EINVAL: the file is bad; -errno: it can't be read, or not applied */
+	char text[512]; /* one sentence where error is set */
+	char *report;   /* the errors with lines and carets, as they were logged; NULL: none */
+	struct config_errors errors;
+};
+
+void control_outcome_free(struct control_outcome *outcome);
+
+/* Reads the configuration file and its seed, and logs what is wrong with them. Returns 0 or
+ * outcome->error; the outcome is to be freed in any case. */
+int control_create(const struct control_options *options, struct control **control,
+                   struct control_outcome *outcome) __attribute__((warn_unused_result));
+
+/* Takes the locks and sockets, publishes the first generation and listens for dataplanes. Where
+ * it fails, logs one sentence and returns -errno. */
+int control_open(struct control *control, struct loop *loop) __attribute__((warn_unused_result));
+void control_destroy(struct control *control);
+
+/* Reads the file again. A good one is applied, but for its `dataplane` section; anything else
+ * changes nothing. Everything is logged. The outcome stays the control's, up to the next call. */
+const struct control_outcome *control_reload(struct control *control);
+
+/* What the views show. */
+const struct control_options *control_options(const struct control *control);
+const struct control_outcome *control_last_reload(const struct control *control);
+const struct plan *control_plan(const struct control *control);
+const struct publisher *control_publisher(const struct control *control);
+const struct sessions *control_sessions(const struct control *control);
+const struct totals *control_totals(const struct control *control);
+
+/* The keys of the `dataplane` section that wait for a restart of the dataplane, separated by
+ * spaces. Returns how many. */
+size_t control_pending_keys(const struct control *control, char *out, size_t out_bytes);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The core inside the kernel against the core out here: the same frames, the same tables; the
+ * verdict, every byte that goes out and the whole flow table must be the same. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "bpf/check/state.h"
+#include "tests/unit/cmocka_help.h"
+#include "tests/unit/traffic.h"
+
+enum { ROOM = 64, OUT_BYTES = 4096, FRAMES = 20000, FRAMES_BETWEEN_CHANGES = 16 };
+enum { VERIFIED_MAX = 150000 }; /* the budget of a whole in-kernel engine */
+
+_Static_assert((u32)CHECK_SERVICE_BUCKETS == (u32)FIXTURE_BUCKETS, "the same tables");
+_Static_assert((u32)CHECK_BACKENDS == (u32)FIXTURE_BACKENDS, "the same tables");
+_Static_assert((u32)CHECK_MAGLEV == (u32)FIXTURE_MAGLEV, "the same tables");
+_Static_assert((u32)CHECK_FLOW_BUCKETS > (u32)FIXTURE_HIGHEST_NUMBER, "no two services meet");
+
+static struct kernel {
+	struct bpf_object *object;
+	int program;
+	struct check_state *state;
+	u32 verified;
+} kernel;
+
+/* Copies what a control plane and time may have changed; flows only where told. */
+static void publish(const struct fixture *fixture)
+{
+	struct check_state *state = kernel.state;
+
+	memcpy(state->buckets, fixture->buckets, sizeof(state->buckets));
+	memcpy(state->services, fixture->services, sizeof(state->services));
+	memcpy(state->backends, fixture->backends, sizeof(state->backends));
+	memcpy(state->maglev, fixture->maglev, sizeof(state->maglev));
+	memcpy(state->flows, fixture->env.flows, sizeof(state->flows));
+	state->seed = fixture->env.tables.seed;
+	state->station = fixture->station;
+	state->tick = fixture->env.tick;
+	state->unmatched_pass = fixture->env.tables.unmatched_pass;
+}
+
+static void check_frame(struct fixture *fixture, const struct frame *frame, const char *name)
+{
+	static const u32 returns[ACTION_COUNT] = {
+		[ACTION_FORWARD] = XDP_TX, [ACTION_REPLY] = XDP_TX,
+		[ACTION_PASS] = XDP_PASS, [ACTION_DROP] = XDP_DROP,
+	};
+	u8 buffer[ROOM + FRAME_MAX_BYTES], out[OUT_BYTES];
+	struct outcome outcome;
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->bytes, .data_size_in = frame->len,
+	            .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+
+	memcpy(buffer + ROOM, frame->bytes, frame->len);
+	outcome = fixture_forward(fixture, buffer + ROOM, frame->len, ROOM);
+	assert_int_equal(bpf_prog_test_run_opts(kernel.program, &run), 0);
+	if (kernel.state->verdict != outcome.verdict)
+		fail_msg("%s: %s in the kernel, %s here", name,
+		         kernel.state->verdict < VERDICT_COUNT
+		                 ? verdict_reason((enum verdict)kernel.state->verdict)
+		                 : "nothing",
+		         verdict_reason(outcome.verdict));
+	assert_int_equal(run.retval, returns[verdict_action(outcome.verdict)]);
+	assert_int_equal(kernel.state->backend_number, outcome.number);
+	assert_int_equal(kernel.state->l3_len, outcome.l3_len);
+	assert_int_equal(run.data_size_out, outcome.frame_bytes);
+	assert_memory_equal(out, outcome.frame, outcome.frame_bytes);
+}
+
+static void every_sample_comes_out_the_same(void **state)
+{
+	struct fixture *fixture = fixture_new(CHECK_FLOW_BUCKETS);
+	u32 compared = 0;
+
+	publish(fixture);
+	for (u32 i = 0; i < ARRAY_LEN(samples); i++) {
+		struct frame frame;
+
+		sample_build(&samples[i], &frame);
+		if (frame.len < 14)
+			continue; /* the kernel refuses to run on less than an Ethernet header */
+		check_frame(fixture, &frame, samples[i].name);
+		compared++;
+	}
+	assert_memory_equal(kernel.state->flows, fixture->env.flows, sizeof(kernel.state->flows));
+	assert_true(compared > 80);
+	fixture_free(fixture);
+}
+
+static void random_traffic_comes_out_the_same(void **state)
+{
+	struct random random = random_start("core_bpf");
+	struct fixture *fixture = fixture_new(CHECK_FLOW_BUCKETS);
+	u32 verdicts[VERDICT_COUNT] = {0};
+
+	for (u32 i = 0; i < FRAMES; i++) {
+		struct frame frame;
+
+		if (i % FRAMES_BETWEEN_CHANGES == 0) {
+			if (i > 0)
+				assert_memory_equal(kernel.state->flows, fixture->env.flows,
+				                    sizeof(kernel.state->flows));
+			traffic_change(&random, fixture);
+			publish(fixture);
+		}
+		traffic_frame(&random, &frame);
+		if (frame.len < 14)
+			continue;
+		check_frame(fixture, &frame, "random frame");
+		verdicts[kernel.state->verdict]++;
+	}
+	printf("core_bpf: %u by flow, %u by maglev, %u the kernel's, all as in user space\n",
+	       verdicts[VERDICT_FLOW], verdicts[VERDICT_MAGLEV], verdicts[VERDICT_OTHER_ADDRESS]);
+	assert_true(verdicts[VERDICT_FLOW] > 1000 && verdicts[VERDICT_MAGLEV] > 1000);
+	fixture_free(fixture);
+}
+
+static void the_verifier_has_little_to_do(void **state)
+{
+	printf("core_bpf: %u instructions verified\n", kernel.verified);
+	assert_true(kernel.verified < VERIFIED_MAX);
+}
+
+/* --- Loading -------------------------------------------------------------------------- */
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
+static int load(const char *path)
+{
+	struct bpf_prog_info info = {0};
+	__u32 info_bytes = sizeof(info);
+	const struct bpf_map *map;
+	void *base;
+	int err;
+
+	kernel.object = bpf_object__open_file(path, NULL);
+	if (!kernel.object)
+		return -errno;
+	err = bpf_object__load(kernel.object);
+	if (err)
+		return err;
+	kernel.program = bpf_program__fd(
+		bpf_object__find_program_by_name(kernel.object, "check_core"));
+	map = bpf_object__find_map_by_name(kernel.object, ".bss");
+	if (kernel.program < 0 || !map || bpf_map__value_size(map) < sizeof(*kernel.state))
+		return -ENOENT;
+	base = mmap(NULL, sizeof(*kernel.state), PROT_READ | PROT_WRITE, MAP_SHARED,
+	            bpf_map__fd(map), 0);
+	if (base == MAP_FAILED)
+		return -errno;
+	kernel.state = base;
+	err = bpf_obj_get_info_by_fd(kernel.program, &info, &info_bytes);
+	kernel.verified = info.verified_insns;
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_sample_comes_out_the_same),
+		cmocka_unit_test(random_traffic_comes_out_the_same),
+		cmocka_unit_test(the_verifier_has_little_to_do),
+	};
+	const char *path = argc > 1 ? argv[1] : "core.bpf.o";
+	int err, failed;
+
+	libbpf_set_print(quiet);
+	err = load(path);
+	if (err == -EPERM) {
+		bpf_object__close(kernel.object);
+		printf("the kernel refuses BPF to this user (%s); root may load it\n",
+		       strerror(EPERM));
+		return 77;
+	}
+	if (err) {
+		bpf_object__close(kernel.object);
+		libbpf_set_print(NULL);
+		printf("%s does not load: %s; `bpftool -d prog load` shows what the verifier "
+		       "says\n",
+		       path, strerror(-err));
+		return 1;
+	}
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	munmap(kernel.state, sizeof(*kernel.state));
+	bpf_object__close(kernel.object);
+	return failed;
+}
