@@ -172,7 +172,7 @@ static int state_publish(struct control *control, const struct state *state, u64
 	if (err)
 		return err;
 	took_us = now_us() - start_us;
-	log_line("published generation %llu of epoch %llu (%s): %zu services, %zu backends, "
+	log_line("published generation %llu of epoch %llu (%s): services %zu, backends %zu, "
 	         "%llu.%llu ms",
 	         (unsigned long long)generation,
 	         (unsigned long long)publisher_epoch(control->publisher), why,
@@ -292,7 +292,10 @@ static void state_restore(struct control *control)
 	if (err)
 		log_line("cannot keep the numbers in %s: %s", control->options.state_dir,
 		         strerror(-err));
-	(void)!hops_find(control, &control->running, &hops);
+	if (hops_find(control, &control->running, &hops) == 0 && hops.changed) {
+		control->unpublished = true;
+		replan_schedule(control, REPLAN_RETRY_MS);
+	}
 }
 
 static void pending_log(struct control *control)
@@ -397,6 +400,22 @@ static int state_dir_open(struct control *control)
 	return err;
 }
 
+static int parts_open(struct control *control)
+{
+	int err = totals_create(&control->totals);
+
+	if (!err)
+		err = publisher_create(control->numbers, &control->publisher);
+	if (err) {
+		log_line("out of memory");
+		return err;
+	}
+	err = netlink_open(control->loop, kernel_changed, control, &control->netlink);
+	if (err)
+		log_line("cannot read the kernel's links and neighbours: %s", strerror(-err));
+	return err;
+}
+
 static int listen_for_dataplanes(struct control *control)
 {
 	char path[512];
@@ -420,21 +439,12 @@ int control_open(struct control *control, struct loop *loop)
 	err = run_dir_open(control);
 	if (!err)
 		err = state_dir_open(control);
-	if (err)
-		return err;
-	err = totals_create(&control->totals);
 	if (!err)
-		err = publisher_create(control->numbers, &control->publisher);
+		err = parts_open(control);
 	if (!err)
-		err = netlink_open(loop, kernel_changed, control, &control->netlink);
-	if (err) {
-		log_line("cannot read the kernel's links and neighbours: %s", strerror(-err));
-		return err;
-	}
-	err = listen_for_dataplanes(control);
-	if (err)
-		return err;
-	err = state_apply(control, &control->running, &outcome);
+		err = listen_for_dataplanes(control);
+	if (!err)
+		err = state_apply(control, &control->running, &outcome);
 	control_outcome_free(&outcome);
 	return err;
 }

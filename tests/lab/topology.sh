@@ -98,6 +98,7 @@ lab_network() {
 # The name that a backend answers with is how a client learns where its connection landed.
 lab_nginx_config() {
 	cat <<-END
+		user root; # of the namespace, so that nothing changes its user
 		daemon off;
 		master_process off;
 		pid $LAB_DIR/$1/nginx.pid;

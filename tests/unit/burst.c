@@ -110,7 +110,7 @@ static void a_burst_equals_its_packets(void **state)
 	struct twins *twins = calloc(1, sizeof(*twins));
 
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-		twins_rounds(twins, &random, sizes[i], 250);
+		twins_rounds(twins, &random, sizes[i], 500);
 	printf("burst: %u packets by flow, %u by maglev, %u without headroom\n",
 	       twins->verdicts[VERDICT_FLOW], twins->verdicts[VERDICT_MAGLEV],
 	       twins->verdicts[VERDICT_NO_HEADROOM]);

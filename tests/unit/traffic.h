@@ -61,35 +61,38 @@ static inline void traffic_frame(struct random *random, struct frame *frame)
 		frame->len = random_below(random, frame->len + 1);
 }
 
+/* Changes one backend or a part of the Maglev tables. */
+static inline void traffic_disturb(struct random *random, struct fixture *fixture)
+{
+	static const u8 flags[] = {BACKEND_NO_NEW, BACKEND_PRESENT, BACKEND_REACHABLE};
+	u32 number = BACKEND_IPIP4 + random_below(random, 4);
+	u32 set = random_below(random, 2);
+
+	if (random_one_in(random, 4)) {
+		for (u32 i = 0; i < 100; i++)
+			fixture->maglev[random_below(random, fixture->maglev_used)] =
+				(u16)(random_one_in(random, 8) ? random_below(random, FIXTURE_SET)
+			                                       : BACKEND_IPIP4 + random_below(random, 4));
+		return;
+	}
+	fixture->backends[set * FIXTURE_SET + number].flags ^=
+		flags[random_below(random, ARRAY_LEN(flags))];
+}
+
 /* What a control plane and time do between two bursts. */
 static inline void traffic_change(struct random *random, struct fixture *fixture)
 {
-	u32 number = BACKEND_IPIP4 + random_below(random, 4);
-	struct backend *backend = &fixture->backends[random_below(random, 2) * FIXTURE_SET + number];
-
 	if (random_one_in(random, 3))
 		fixture->env.tick = (u8)((fixture->env.tick + 1 + random_below(random, 10)) & 63);
-	switch (random_below(random, 8)) {
-	case 0:
-		backend->flags ^= BACKEND_NO_NEW;
-		break;
-	case 1:
-		backend->flags ^= BACKEND_PRESENT;
-		break;
-	case 2:
-		backend->flags ^= BACKEND_REACHABLE;
-		break;
-	case 3:
-		for (u32 i = 0; i < 100; i++)
-			fixture->maglev[random_below(random, fixture->maglev_used)] =
-				(u16)random_below(random, FIXTURE_SET);
-		break;
-	case 4:
+	if (random_one_in(random, 2))
+		traffic_disturb(random, fixture);
+	if (random_one_in(random, 8))
 		fixture->env.tables.unmatched_pass ^= true;
-		break;
-	default:
-		break;
-	}
+	if (random_one_in(random, 6))
+		for (u32 i = BACKEND_IPIP4; i <= BACKEND_GUE6; i++) {
+			fixture_backend(&fixture->backends[i], i, false);
+			fixture_backend(&fixture->backends[FIXTURE_SET + i], i, true);
+		}
 	if (fixture->env.flow_buckets && random_one_in(random, 4))
 		for (u32 i = 0; i < fixture->env.flow_buckets; i++)
 			flow_bucket_sweep(&fixture->env.flows[i], fixture->env.tick);

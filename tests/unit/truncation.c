@@ -18,7 +18,7 @@ static struct block block_new(const u8 *frame, u32 len, u32 headroom)
 {
 	struct block block = {malloc(headroom + len), headroom, len};
 
-	frame_require(block.bytes != NULL || headroom + len == 0);
+	frame_require(block.bytes != NULL);
 	if (len)
 		memcpy(block.bytes + headroom, frame, len);
 	return block;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The API: HTTP and JSON on a unix socket, for the command line and for scripts.
+ *
+ *     GET  /v1/status    shuntd, its arena and its dataplanes
+ *     GET  /v1/services  services and backends with their counters
+ *     GET  /v1/drops     every verdict with its count
+ *     GET  /v1/config    the running configuration, as YAML
+ *     GET  /v1/explain   ?packet=TEXT: what this packet would get, and why
+ *     POST /v1/reload    reads the configuration file again
+ *
+ * An answer with an error is {"error": "one sentence"}. */
+#ifndef SHUNT_CONTROLPLANE_API_H
+#define SHUNT_CONTROLPLANE_API_H
+
+#include "controlplane/control.h"
+
+struct api;
+
+/* Listens at path, with mode 0660. Returns 0 or -errno. */
+int api_open(struct loop *loop, struct control *control, const char *path, struct api **api)
+	__attribute__((warn_unused_result));
+void api_close(struct api *api);
+
+#endif

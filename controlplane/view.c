@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "controlplane/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controlplane/explain.h"
+
+#define BACKEND_NUMBERS 65536
+
+static json_t *mac_view(const u8 mac[static 6])
+{
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+	                    mac[4], mac[5]);
+}
+
+/* --- Status -------------------------------------------------------------------------- */
+
+static json_t *ports_view(const struct attach_message *hello)
+{
+	json_t *list = json_array();
+
+	for (u32 i = 0; i < hello->ports_count; i++) {
+		const struct attach_port *port = &hello->ports[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:i}", "name", port->name,
+		                                      "kernel_name", port->kernel_name, "mac",
+		                                      mac_view(port->mac), "mtu", port->mtu));
+	}
+	return list;
+}
+
+static json_t *dataplane_view(const struct session_view *session, u64 generation)
+{
+	const struct attach_message *hello = session->hello;
+	const struct report *report = session->report;
+	u64 seen = report ? session_generation(report) : 0;
+	u64 heartbeat = 0;
+
+	for (u32 i = 0; report && i < report->workers_count; i++)
+		heartbeat += __atomic_load_n(&report_worker(report, i)->heartbeat, __ATOMIC_RELAXED);
+	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:b}", "engine", hello->engine, "pid",
+	                 (json_int_t)hello->pid, "version", hello->version, "workers",
+	                 (json_int_t)hello->workers_count, "ports", ports_view(hello),
+	                 "generation", (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
+	                 "behind", !session->current || seen < generation);
+}
+
+static json_t *dataplanes_view(const struct control *control)
+{
+	u64 generation = publisher_generation(control_publisher(control));
+	struct session_view sessions[SESSIONS_MAX];
+	size_t count = sessions_list(control_sessions(control), sessions);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, dataplane_view(&sessions[i], generation));
+	return list;
+}
+
+static json_t *pending_view(const struct control *control)
+{
+	json_t *list = json_array();
+	char keys[1024] = "";
+	char *rest = keys, *key;
+
+	if (control_pending_keys(control, keys, sizeof(keys)) > 0)
+		while ((key = strsep(&rest, " ")))
+			json_array_append_new(list, json_string(key));
+	return list;
+}
+
+static json_t *errors_view(const struct control_outcome *outcome)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < outcome->errors.count; i++) {
+		const struct config_error *error = &outcome->errors.list[i];
+
+		json_array_append_new(list, json_pack("{s:I, s:I, s:s}", "line",
+		                                      (json_int_t)error->line, "column",
+		                                      (json_int_t)error->column, "text",
+		                                      error->text));
+	}
+	return list;
+}
+
+json_t *view_status(const struct control *control)
+{
+	const struct publisher *publisher = control_publisher(control);
+	json_t *arena = json_pack("{s:I, s:I, s:b}", "bytes",
+	                          (json_int_t)publisher_bytes(publisher), "free_bytes",
+	                          (json_int_t)publisher_free_bytes(publisher), "huge",
+	                          publisher_huge(publisher));
+
+	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
+	                 SHUNT_VERSION, "commit", SHUNT_COMMIT, "pid", (int)getpid(),
+	                 "config_file", control_options(control)->config_file,
+	                 "config_errors_last_reload", errors_view(control_last_reload(control)),
+	                 "generation", (json_int_t)publisher_generation(publisher), "epoch",
+	                 (json_int_t)publisher_epoch(publisher), "arena", arena, "dataplanes",
+	                 dataplanes_view(control), "pending_restart_keys", pending_view(control));
+}
+
+json_t *view_reload(const struct control *control, const struct control_outcome *outcome)
+{
+	u64 generation = publisher_generation(control_publisher(control));
+	json_t *view = json_pack("{s:b, s:I, s:o, s:o}", "valid", outcome->error == 0, "generation",
+	                         (json_int_t)generation, "errors", errors_view(outcome),
+	                         "pending_restart_keys", pending_view(control));
+
+	if (view && outcome->error)
+		json_object_set_new(view, "error", json_string(outcome->text));
+	if (view && outcome->report) /* quoted lines of a file that may not be UTF-8 */
+		json_object_set_new(view, "report", json_string(outcome->report));
+	return view;
+}
+
+/* --- Services ------------------------------------------------------------------------ */
+
+/* How many slots each backend number holds in a Maglev table; services may share one. */
+struct slots {
+	u64 maglev_offset;
+	u32 of[BACKEND_NUMBERS];
+};
+
+static void slots_count(struct slots *slots, const struct tables *tables,
+                        const struct service *service)
+{
+	const u16 *table = (const u16 *)(tables->arena + service->maglev_offset);
+
+	if (slots->maglev_offset == service->maglev_offset)
+		return;
+	memset(slots->of, 0, sizeof(slots->of));
+	for (u32 i = 0; i < service->maglev_size; i++)
+		slots->of[table[i]]++;
+	slots->maglev_offset = service->maglev_offset;
+}
+
+static const struct service *service_find(const struct tables *tables,
+                                          const struct config_service *config)
+{
+	bool v6 = !addr_is_v4(&config->vip.addr);
+	u64 key = service_key(v6, &config->vip.addr, BE16(config->port), config->protocol);
+	u32 bucket = service_bucket_index(key, tables->buckets_count);
+	u32 place = service_bucket_find(&tables->buckets[bucket], key);
+
+	if (place == SERVICE_BUCKET_KEYS)
+		return NULL;
+	return &tables->services[bucket * SERVICE_BUCKET_KEYS + place];
+}
+
+static json_t *next_hop_view(const struct plan_hop *hop, const struct attach_port *ports,
+                             size_t ports_count)
+{
+	if (!hop->reachable)
+		return json_null();
+	return json_pack("{s:o, s:s, s:i}", "mac", mac_view(hop->destination_mac), "port",
+	                 hop->port < ports_count ? ports[hop->port].name : "", "mtu", hop->mtu);
+}
+
+static json_t *backend_view(const struct control *control, const struct plan_backend *backend,
+                            u32 slots, u32 table_size)
+{
+	struct report_traffic traffic = totals_traffic(control_totals(control), backend->counter);
+	const struct attach_port *ports;
+	size_t ports_count = sessions_ports(control_sessions(control), &ports);
+	char address[ADDR_TEXT_MAX];
+
+	return json_pack("{s:s, s:I, s:s, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o}", "address",
+	                 addr_format(&backend->config->address, address), "weight",
+	                 (json_int_t)backend->config->weight, "state",
+	                 config_state_name(backend->config->state), "eligible",
+	                 plan_backend_eligible(backend), "number", backend->number, "slots",
+	                 (json_int_t)slots, "share", (double)slots / table_size, "packets",
+	                 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
+	                 "reachable", backend->hop.reachable, "reason",
+	                 backend->hop.reachable ? NULL : backend->hop.reason, "next_hop",
+	                 next_hop_view(&backend->hop, ports, ports_count));
+}
+
+static json_t *service_view(const struct control *control, const struct plan_service *service,
+                            const struct tables *tables, struct slots *slots)
+{
+	const struct config_service *config = service->config;
+	struct report_traffic traffic = totals_traffic(control_totals(control), service->counter);
+	const struct service *record = service_find(tables, config);
+	json_t *backends = json_array();
+	char vip[PREFIX_TEXT_MAX];
+
+	if (record)
+		slots_count(slots, tables, record);
+	for (size_t i = 0; i < config->backends_count; i++) {
+		const struct plan_backend *backend = &service->backends[i];
+
+		json_array_append_new(backends, backend_view(control, backend,
+		                                             record ? slots->of[backend->number] : 0,
+		                                             config->table_size));
+	}
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:o}", "name", config->name,
+	                 "vip", prefix_format(&config->vip, vip), "protocol",
+	                 config->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp", "port",
+	                 config->port, "encapsulation",
+	                 config_encapsulation_name(config->encapsulation), "table_size",
+	                 (json_int_t)config->table_size, "number", service->number, "packets",
+	                 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
+	                 "backends", backends);
+}
+
+json_t *view_services(const struct control *control)
+{
+	const struct plan *plan = control_plan(control);
+	struct slots *slots = calloc(1, sizeof(*slots));
+	json_t *list = json_array();
+	struct tables tables;
+
+	if (!slots || publisher_tables(control_publisher(control), &tables) < 0) {
+		json_decref(list);
+		list = NULL;
+	}
+	for (size_t i = 0; list && i < plan->config->services_count; i++)
+		json_array_append_new(list, service_view(control, &plan->services[i], &tables,
+		                                         slots));
+	free(slots);
+	return list;
+}
+
+/* --- The rest ------------------------------------------------------------------------ */
+
+json_t *view_drops(const struct control *control)
+{
+	static const char *const names[VERDICT_COUNT] = {
+#define VIEW_NAME(id, action, reason, text) #id,
+		VERDICTS(VIEW_NAME)
+#undef VIEW_NAME
+	};
+	const struct totals *totals = control_totals(control);
+	json_t *list = json_array();
+
+	for (u32 i = 0; i < VERDICT_COUNT; i++) {
+		enum verdict verdict = (enum verdict)i;
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", names[i],
+		                                      "action",
+		                                      action_name(verdict_action(verdict)),
+		                                      "reason", verdict_reason(verdict), "text",
+		                                      verdict_text(verdict), "packets",
+		                                      (json_int_t)totals_verdict(totals, verdict)));
+	}
+	return json_pack("{s:o}", "verdicts", list);
+}
+
+char *view_config(const struct control *control)
+{
+	char *text = NULL;
+	size_t text_bytes;
+	FILE *out = open_memstream(&text, &text_bytes);
+	int err;
+
+	if (!out)
+		return NULL;
+	err = config_render(control_plan(control)->config, out);
+	fclose(out);
+	if (err) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+json_t *view_explain(const struct control *control, const char *packet, char *message,
+                     size_t message_bytes)
+{
+	struct env env = {.flow_buckets = 0};
+
+	if (publisher_tables(control_publisher(control), &env.tables) < 0) {
+		snprintf(message, message_bytes, "no tables are published");
+		return NULL;
+	}
+	return explain_text(&env, control_plan(control), packet, message, message_bytes);
+}

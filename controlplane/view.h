@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the API shows, as JSON: each view is one moment of the running control. Every call
+ * returns a new reference, or NULL without memory. */
+#ifndef SHUNT_CONTROLPLANE_VIEW_H
+#define SHUNT_CONTROLPLANE_VIEW_H
+
+#include <jansson.h>
+
+#include "controlplane/control.h"
+
+json_t *view_status(const struct control *control);
+json_t *view_services(const struct control *control);
+json_t *view_drops(const struct control *control);
+json_t *view_reload(const struct control *control, const struct control_outcome *outcome);
+
+/* The running configuration as YAML; the caller frees it. */
+char *view_config(const struct control *control);
+
+/* What explain_text() says about a packet, under the published tables. Returns NULL with one
+ * sentence in message. */
+json_t *view_explain(const struct control *control, const char *packet, char *message,
+                     size_t message_bytes);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Any bytes as a burst of frames, through the parser, the flow table and the encapsulator.
+ *
+ * Input: one byte of settings (bit 0: `unmatched: pass`, bit 1: any MAC, the rest: the tick),
+ * then frames: two bytes of length, most significant first, one byte of headroom, the frame. The
+ * last frame may be shorter than it says. The burst comes twice: the second finds the flows that
+ * the first left in a table where seven share a bucket. */
+#include "dataplane/burst/burst.h"
+
+#include "tests/unit/fixture.h"
+
+enum { FLOW_BUCKETS = 20 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* One frame in a block of exactly its size, and the same for the reference. */
+struct input {
+	const u8 *bytes;
+	u32 len, headroom;
+	u8 *together, *alone;
+};
+
+static u8 *block(const struct input *input)
+{
+	u8 *bytes = malloc(input->headroom + input->len);
+
+	frame_require(bytes != NULL);
+	if (input->len)
+		memcpy(bytes + input->headroom, input->bytes, input->len);
+	return bytes;
+}
+
+static u32 read_frames(const uint8_t *data, size_t size, struct input inputs[static BURST_MAX])
+{
+	u32 count = 0;
+
+	while (size >= 3 && count < BURST_MAX) {
+		struct input *input = &inputs[count++];
+		u32 len = get16(data);
+
+		input->headroom = data[2] % (ENCAP_OVERHEAD_MAX + 4);
+		data += 3;
+		size -= 3;
+		input->len = len < size ? len : (u32)size;
+		input->bytes = data;
+		input->together = block(input);
+		input->alone = block(input);
+		data += input->len;
+		size -= input->len;
+	}
+	return count;
+}
+
+/* What went out lies inside its block, holds the packet that came in, and says one length. */
+static void check_forwarded(const struct burst *burst, u32 i, const struct input *input)
+{
+	const u8 *frame = burst->frame[i], *outer = frame + 14;
+	u32 overhead = encap_overhead(burst->backend[i]);
+
+	frame_require(frame >= input->together);
+	frame_require(frame + burst->frame_bytes[i] <=
+	              input->together + input->headroom + input->len);
+	frame_require(burst->frame_bytes[i] == 14 + overhead + burst->l3_len[i]);
+	frame_require(burst->contiguous_bytes[i] == burst->frame_bytes[i]);
+	frame_require(memcmp(outer + overhead, input->bytes + 14, burst->l3_len[i]) == 0);
+	if (frame[12] == 0x86) {
+		frame_require(get16(outer + 4) + 40 == burst->frame_bytes[i] - 14);
+	} else {
+		frame_require(get16(outer + 2) == burst->frame_bytes[i] - 14);
+		frame_require(frame_ipv4_is_sealed(outer));
+	}
+}
+
+static void check_kept(const struct burst *burst, u32 i, const struct input *input)
+{
+	frame_require(burst->frame[i] == input->together + input->headroom);
+	frame_require(burst->frame_bytes[i] == input->len);
+	if (input->len)
+		frame_require(memcmp(burst->frame[i], input->bytes, input->len) == 0);
+}
+
+static void check_packet(struct fixture *reference, const struct burst *burst, u32 i,
+                         const struct input *input)
+{
+	struct outcome outcome = fixture_forward(reference, input->alone + input->headroom,
+	                                         input->len, input->headroom);
+
+	frame_require(burst->verdict[i] < VERDICT_COUNT);
+	frame_require(burst->verdict[i] == outcome.verdict);
+	if (verdict_action(outcome.verdict) == ACTION_FORWARD) {
+		check_forwarded(burst, i, input);
+		frame_require(memcmp(burst->frame[i], outcome.frame, outcome.frame_bytes) == 0);
+	} else {
+		check_kept(burst, i, input);
+	}
+}
+
+static void apply_settings(struct fixture *fixture, u8 settings)
+{
+	fixture->env.tables.unmatched_pass = settings & 1;
+	fixture->station.any_mac = settings >> 1 & 1;
+	fixture->env.tick = settings >> 2;
+}
+
+static void run_burst(struct fixture *together, struct fixture *alone, const uint8_t *data,
+                      size_t size)
+{
+	static struct input inputs[BURST_MAX];
+	static struct burst burst;
+
+	burst.count = read_frames(data, size, inputs);
+	burst.station = together->station;
+	for (u32 i = 0; i < burst.count; i++) {
+		burst.frame[i] = inputs[i].together + inputs[i].headroom;
+		burst.frame_bytes[i] = burst.contiguous_bytes[i] = inputs[i].len;
+		burst.headroom_bytes[i] = inputs[i].headroom;
+	}
+	burst_process(&together->env, &burst);
+	for (u32 i = 0; i < burst.count; i++) {
+		check_packet(alone, &burst, i, &inputs[i]);
+		free(inputs[i].together);
+		free(inputs[i].alone);
+	}
+	frame_require(memcmp(together->env.flows, alone->env.flows,
+	                     FLOW_BUCKETS * sizeof(struct flow_bucket)) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct fixture *together, *alone;
+
+	if (!together) {
+		together = fixture_new(FLOW_BUCKETS);
+		alone = fixture_new(FLOW_BUCKETS);
+	}
+	if (size == 0)
+		return 0;
+	memset(together->env.flows, 0, FLOW_BUCKETS * sizeof(struct flow_bucket));
+	memset(alone->env.flows, 0, FLOW_BUCKETS * sizeof(struct flow_bucket));
+	apply_settings(together, data[0]);
+	apply_settings(alone, data[0]);
+	for (u32 round = 0; round < 2; round++)
+		run_burst(together, alone, data + 1, size - 1);
+	return 0;
+}
