@@ -39,8 +39,8 @@ struct request {
 /* --- Answers -------------------------------------------------------------------------- */
 
 /* Takes text over. allow: the method that would have been right, or NULL. */
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status,
-                              const char *type, const char *allow, char *text)
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
+			      const char *allow, char *text)
 {
 	struct MHD_Response *response;
 	enum MHD_Result result;
@@ -61,8 +61,7 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 }
 
 /* Takes the reference over. */
-static enum MHD_Result answer_json(struct MHD_Connection *connection, unsigned status,
-                                   json_t *json)
+static enum MHD_Result answer_json(struct MHD_Connection *connection, unsigned status, json_t *json)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
@@ -71,7 +70,7 @@ static enum MHD_Result answer_json(struct MHD_Connection *connection, unsigned s
 }
 
 static enum MHD_Result answer_error(struct MHD_Connection *connection, unsigned status,
-                                    const char *sentence)
+				    const char *sentence)
 {
 	return answer_json(connection, status, json_pack("{s:s}", "error", sentence));
 }
@@ -109,18 +108,18 @@ static enum MHD_Result get_explain(struct api *api, struct MHD_Connection *conne
 
 	if (!packet)
 		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
-		                    "say which packet: /v1/explain?packet=tcp+198.51.100.7:4242+"
-		                    "203.0.113.10:443");
+				    "say which packet: /v1/explain?packet=tcp+198.51.100.7:4242+"
+				    "203.0.113.10:443");
 	json = view_explain(api->control, packet, message, sizeof(message));
 	return json ? answer_json(connection, MHD_HTTP_OK, json)
-	            : answer_error(connection, MHD_HTTP_BAD_REQUEST, message);
+		    : answer_error(connection, MHD_HTTP_BAD_REQUEST, message);
 }
 
 /* A file that is refused is an answer to the question, not an error of the request. */
 static enum MHD_Result post_reload(struct api *api, struct MHD_Connection *connection)
 {
 	return answer_json(connection, MHD_HTTP_OK,
-	                   view_reload(api->control, control_reload(api->control)));
+			   view_reload(api->control, control_reload(api->control)));
 }
 
 static const struct endpoint {
@@ -137,10 +136,10 @@ static const struct endpoint {
 
 /* RFC 9110 section 15.5.6 wants the methods that are allowed. */
 static enum MHD_Result answer_method(struct MHD_Connection *connection,
-                                     const struct endpoint *endpoint)
+				     const struct endpoint *endpoint)
 {
 	json_t *json = json_pack("{s:o}", "error",
-	                         json_sprintf("%s wants %s", endpoint->path, endpoint->method));
+				 json_sprintf("%s wants %s", endpoint->path, endpoint->method));
 	char *text = json_dumps(json, JSON_COMPACT);
 
 	json_decref(json);
@@ -148,7 +147,7 @@ static enum MHD_Result answer_method(struct MHD_Connection *connection,
 }
 
 static enum MHD_Result dispatch(struct api *api, struct MHD_Connection *connection,
-                                const char *path, const char *method)
+				const char *path, const char *method)
 {
 	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
 		const struct endpoint *endpoint = &endpoints[i];
@@ -160,15 +159,15 @@ static enum MHD_Result dispatch(struct api *api, struct MHD_Connection *connecti
 		return endpoint->call(api, connection);
 	}
 	return answer_error(connection, MHD_HTTP_NOT_FOUND,
-	                    "there is no such endpoint; see shuntd(8)");
+			    "there is no such endpoint; see shuntd(8)");
 }
 
 /* --- Requests ------------------------------------------------------------------------- */
 
 /* Called once for the headers, once for each piece of a body, and once at the end. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
-                              const char *method, const char *version, const char *body,
-                              size_t *body_bytes, void **slot)
+			      const char *method, const char *version, const char *body,
+			      size_t *body_bytes, void **slot)
 {
 	struct request *request = *slot;
 
@@ -185,7 +184,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 }
 
 static void completed(void *context, struct MHD_Connection *connection, void **slot,
-                      enum MHD_RequestTerminationCode code)
+		      enum MHD_RequestTerminationCode code)
 {
 	free(*slot);
 	*slot = NULL;
@@ -246,11 +245,13 @@ static int daemon_start(struct api *api, int socket)
 {
 	const union MHD_DaemonInfo *info;
 
-	api->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL, 0, NULL, NULL, handle, api, MHD_OPTION_LISTEN_SOCKET, socket,
-		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
-		MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+	api->daemon =
+		MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, handle, api,
+				 MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
+				 CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				 (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+				 CONNECTION_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
+				 MHD_OPTION_END);
 	if (!api->daemon)
 		return -EIO;
 	info = MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD);

@@ -17,8 +17,8 @@ static void key_format(const struct config_service *service, char key[static KEY
 	char addr[ADDR_TEXT_MAX];
 
 	snprintf(key, KEY_TEXT_MAX, "%s/%u %s %u", addr_format(&service->vip.addr, addr),
-	         service->vip.bits,
-	         service->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp", service->port);
+		 service->vip.bits, service->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp",
+		 service->port);
 }
 
 /* Identifies a counter's owner; never 0. */
@@ -34,7 +34,7 @@ static u64 owner_of(const char *key, const struct addr *backend)
 }
 
 static int counter_assign(struct numbers *numbers, struct totals *totals, const char *key,
-                          const struct addr *backend, u32 *counter)
+			  const struct addr *backend, u32 *counter)
 {
 	int err = numbers_counter(numbers, key, backend, counter);
 
@@ -42,8 +42,8 @@ static int counter_assign(struct numbers *numbers, struct totals *totals, const 
 }
 
 static int backends_assign(struct numbers *numbers, struct totals *totals, const char *key,
-                           struct plan_service *service, const struct addr *addresses,
-                           u16 *backend_numbers)
+			   struct plan_service *service, const struct addr *addresses,
+			   u16 *backend_numbers)
 {
 	size_t count = service->config->backends_count;
 	int err = numbers_backends(numbers, key, addresses, count, backend_numbers);
@@ -51,7 +51,7 @@ static int backends_assign(struct numbers *numbers, struct totals *totals, const
 	for (size_t i = 0; i < count && !err; i++) {
 		service->backends[i].number = backend_numbers[i];
 		err = counter_assign(numbers, totals, key, &addresses[i],
-		                     &service->backends[i].counter);
+				     &service->backends[i].counter);
 	}
 	return err;
 }
@@ -66,7 +66,7 @@ static struct addr *addresses_of(const struct config_service *service)
 }
 
 static int service_assign(struct numbers *numbers, struct totals *totals,
-                          struct plan_service *service)
+			  struct plan_service *service)
 {
 	struct addr *addresses = addresses_of(service->config);
 	u16 *backend_numbers = calloc(service->config->backends_count + 1, sizeof(u16));
@@ -86,14 +86,14 @@ static int service_assign(struct numbers *numbers, struct totals *totals,
 }
 
 static int backends_retire(struct numbers *numbers, const struct config_service *service,
-                           const char *key, u64 generation)
+			   const char *key, u64 generation)
 {
 	struct addr *addresses = addresses_of(service);
 	int err = -ENOMEM;
 
 	if (addresses)
 		err = numbers_retire_backends(numbers, key, addresses, service->backends_count,
-		                              generation);
+					      generation);
 	free(addresses);
 	return err;
 }
@@ -101,7 +101,7 @@ static int backends_retire(struct numbers *numbers, const struct config_service 
 static int retire(struct numbers *numbers, const struct plan *plan, u64 generation)
 {
 	size_t count = plan->config->services_count;
-	char (*keys)[KEY_TEXT_MAX] = calloc(count + 1, sizeof(*keys));
+	char(*keys)[KEY_TEXT_MAX] = calloc(count + 1, sizeof(*keys));
 	const char **wanted = calloc(count + 1, sizeof(*wanted));
 	int err = keys && wanted ? 0 : -ENOMEM;
 
@@ -118,7 +118,7 @@ static int retire(struct numbers *numbers, const struct plan *plan, u64 generati
 }
 
 int assign_numbers(struct numbers *numbers, struct totals *totals, struct plan *plan,
-                   u64 *generation)
+		   u64 *generation)
 {
 	int err = 0;
 

@@ -12,6 +12,6 @@
  * then the plan must not be published, and the one that is published before has to be assigned
  * anew, lest its numbers stay retired. */
 int assign_numbers(struct numbers *numbers, struct totals *totals, struct plan *plan,
-                   u64 *generation) __attribute__((warn_unused_result));
+		   u64 *generation) __attribute__((warn_unused_result));
 
 #endif

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,15 +22,9 @@
 #include "controlplane/hops.h"
 #include "controlplane/log.h"
 
-#define REPLAN_DELAY_MS 10   /* changes come in flocks */
+#define REPLAN_DELAY_MS 10 /* changes come in flocks */
 #define REPLAN_RETRY_MS 1000
-
-/* One configuration and everything made from it. */
-struct state {
-	struct config *config;
-	struct plan *plan; /* points into config and texts */
-	struct hops_texts texts;
-};
+#define PENDING_TEXT_MAX 1024
 
 struct control {
 	struct control_options options;
@@ -46,102 +39,8 @@ struct control {
 	struct config_dataplane attached; /* the section as the dataplane found it, starting */
 	bool unpublished; /* the running plan holds what no dataplane has been told */
 	u64 replan_timer;
-	struct control_outcome last_reload;
+	struct outcome last_reload;
 };
-
-static void state_free(struct state *state)
-{
-	plan_destroy(state->plan);
-	hops_texts_free(&state->texts);
-	config_free(state->config);
-	*state = (struct state){0};
-}
-
-void control_outcome_free(struct control_outcome *outcome)
-{
-	config_errors_free(&outcome->errors);
-	free(outcome->report);
-	*outcome = (struct control_outcome){0};
-}
-
-/* Logs a sentence and notes it as the reason. Returns the error. */
-__attribute__((format(printf, 3, 4))) static int fail(struct control_outcome *outcome, int error,
-                                                      const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);
-	va_end(arguments);
-	outcome->error = error;
-	log_line("%s", outcome->text);
-	return error;
-}
-
-/* --- Reading the file ----------------------------------------------------------------- */
-
-/* All errors as a person reads them. */
-static char *errors_render(const char *file, const char *text, size_t len_bytes,
-                           const struct config_errors *errors)
-{
-	char *rendered = NULL;
-	size_t rendered_bytes;
-	FILE *out = open_memstream(&rendered, &rendered_bytes);
-
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < errors->count; i++)
-		config_error_print(out, file, text, len_bytes, &errors->list[i]);
-	fclose(out);
-	return rendered;
-}
-
-static int file_load(const char *file, struct config **config, struct control_outcome *outcome)
-{
-	char *text;
-	size_t len_bytes, count;
-	int err = config_load(file, config, &outcome->errors, &text, &len_bytes);
-
-	count = outcome->errors.count;
-	if (err == -EINVAL && count > 0) {
-		outcome->report = errors_render(file, text, len_bytes, &outcome->errors);
-		fputs(outcome->report ? outcome->report : "", stderr);
-		(void)fail(outcome, err, "%s has %zu error%s", file, count, count == 1 ? "" : "s");
-	} else if (err) {
-		(void)fail(outcome, err, "cannot read %s: %s", file, strerror(-err));
-	}
-	free(text);
-	return err;
-}
-
-static int seed_load(const struct config *config, u8 seed[static 16],
-                     struct control_outcome *outcome)
-{
-	char message[256] = "";
-	bool world_readable;
-	int err = config_seed_load(config, seed, &world_readable, message, sizeof(message));
-
-	if (err)
-		return fail(outcome, err, "%s", message);
-	if (world_readable)
-		log_line("warning: anyone on this machine can read the fleet seed, and so choose "
-		         "the backend of a flow; chmod 600 %s", config->fleet_seed_file);
-	return 0;
-}
-
-static int state_load(const char *file, struct state *state, struct control_outcome *outcome)
-{
-	u8 seed[16];
-	int err = file_load(file, &state->config, outcome);
-
-	if (!err)
-		err = seed_load(state->config, seed, outcome);
-	if (err)
-		return err;
-	err = plan_create(state->config, seed, &state->plan);
-	explicit_bzero(seed, sizeof(seed));
-	return err ? fail(outcome, err, "out of memory for the plan of %s", file) : 0;
-}
 
 /* --- Publishing ---------------------------------------------------------------------- */
 
@@ -163,24 +62,24 @@ static size_t backends_count(const struct config *config)
 }
 
 static int state_publish(struct control *control, const struct state *state, u64 generation,
-                         const char *why)
+			 const char *why)
 {
 	u64 epoch = publisher_epoch(control->publisher), start_us = now_us(), took_us;
 	int err = publisher_publish(control->publisher, state->plan, generation,
-	                            sessions_seen(control->sessions));
+				    sessions_seen(control->sessions));
 
 	if (err)
 		return err;
 	took_us = now_us() - start_us;
 	log_line("published generation %llu of epoch %llu (%s): services %zu, backends %zu, "
-	         "%llu.%llu ms",
-	         (unsigned long long)generation,
-	         (unsigned long long)publisher_epoch(control->publisher), why,
-	         state->config->services_count, backends_count(state->config),
-	         (unsigned long long)took_us / 1000, (unsigned long long)took_us / 100 % 10);
+		 "%llu.%llu ms",
+		 (unsigned long long)generation,
+		 (unsigned long long)publisher_epoch(control->publisher), why,
+		 state->config->services_count, backends_count(state->config),
+		 (unsigned long long)took_us / 1000, (unsigned long long)took_us / 100 % 10);
 	if (publisher_epoch(control->publisher) != epoch)
 		sessions_offer(control->sessions, publisher_fd(control->publisher),
-		               publisher_epoch(control->publisher));
+			       publisher_epoch(control->publisher));
 	return 0;
 }
 
@@ -191,7 +90,7 @@ static int hops_find(struct control *control, struct state *state, struct hops_o
 	const struct attach_port *ports;
 	size_t ports_count = sessions_ports(control->sessions, &ports);
 	int err = hops_resolve(control->netlink, ports, ports_count, state->plan, &state->texts,
-	                       outcome);
+			       outcome);
 
 	if (err || outcome->again)
 		replan_schedule(control, REPLAN_RETRY_MS);
@@ -215,11 +114,11 @@ static void replan(struct control *control, const char *why)
 	control->unpublished = err != 0;
 	if (err) {
 		log_line("cannot publish the new next hops, and tries again in a second: %s",
-		         strerror(-err));
+			 strerror(-err));
 		replan_schedule(control, REPLAN_RETRY_MS);
 	} else if (outcome.unreachable > 0) {
 		log_line("%zu of %zu backends have no next hop; 'shunt show' says why",
-		         outcome.unreachable, backends_count(control->running.config));
+			 outcome.unreachable, backends_count(control->running.config));
 	}
 }
 
@@ -234,7 +133,8 @@ static void replan_due(void *context)
 static void replan_schedule(struct control *control, u64 delay_ms)
 {
 	if (control->replan_timer && delay_ms == REPLAN_DELAY_MS)
-		loop_timer_cancel(control->loop, control->replan_timer); /* a retry may be far off */
+		loop_timer_cancel(control->loop,
+				  control->replan_timer); /* a retry may be far off */
 	else if (control->replan_timer)
 		return;
 	control->replan_timer = loop_timer_add(control->loop, delay_ms, 0, replan_due, control);
@@ -257,8 +157,7 @@ static void dataplane_greeted(void *context, bool newcomer)
 
 /* --- Reloading ------------------------------------------------------------------------ */
 
-static int state_apply(struct control *control, struct state *next,
-                       struct control_outcome *outcome)
+static int state_apply(struct control *control, struct state *next, struct outcome *outcome)
 {
 	struct hops_outcome hops;
 	u64 swept, generation;
@@ -268,15 +167,16 @@ static int state_apply(struct control *control, struct state *next,
 		numbers_reclaim(control->numbers, swept);
 	err = assign_numbers(control->numbers, control->totals, next->plan, &generation);
 	if (err)
-		return fail(outcome, err, "cannot keep the numbers in %s: %s",
-		            control->options.state_dir, strerror(-err));
+		return outcome_fail(outcome, err, "cannot keep the numbers in %s: %s",
+				    control->options.state_dir, strerror(-err));
 	err = hops_find(control, next, &hops);
 	if (!err)
 		err = state_publish(control, next, generation, "configuration");
 	if (err)
-		return fail(outcome, err, "cannot publish the configuration: %s%s", strerror(-err),
-		            err == -EINVAL ? " (a service's table has no place for so many backends)"
-		                           : "");
+		return outcome_fail(
+			outcome, err, "cannot publish the configuration: %s%s", strerror(-err),
+			err == -EINVAL ? " (a service's table has no place for so many backends)"
+				       : "");
 	control->unpublished = false;
 	return 0;
 }
@@ -287,35 +187,37 @@ static void state_restore(struct control *control)
 	struct hops_outcome hops;
 	u64 generation;
 	int err = assign_numbers(control->numbers, control->totals, control->running.plan,
-	                         &generation);
+				 &generation);
 
 	if (err)
 		log_line("cannot keep the numbers in %s: %s", control->options.state_dir,
-		         strerror(-err));
+			 strerror(-err));
 	if (hops_find(control, &control->running, &hops) == 0 && hops.changed) {
 		control->unpublished = true;
 		replan_schedule(control, REPLAN_RETRY_MS);
 	}
 }
 
-static void pending_log(struct control *control)
+static void pending_log(struct control *control, const char *before)
 {
-	char keys[1024];
+	char keys[PENDING_TEXT_MAX];
 	char *rest = keys, *key;
 
-	if (control_pending_keys(control, keys, sizeof(keys)) == 0)
+	if (control_pending_keys(control, keys, sizeof(keys)) == 0 || strcmp(keys, before) == 0)
 		return;
 	while ((key = strsep(&rest, " ")))
 		log_line("%s changed; it takes effect when shunt-dpdk restarts", key);
 }
 
-const struct control_outcome *control_reload(struct control *control)
+const struct outcome *control_reload(struct control *control)
 {
-	struct control_outcome *outcome = &control->last_reload;
+	struct outcome *outcome = &control->last_reload;
+	char pending[PENDING_TEXT_MAX];
 	struct state next = {0};
 	int err;
 
-	control_outcome_free(outcome);
+	control_pending_keys(control, pending, sizeof(pending));
+	outcome_free(outcome);
 	err = state_load(control->options.config_file, &next, outcome);
 	if (!err) {
 		err = state_apply(control, &next, outcome);
@@ -328,26 +230,26 @@ const struct control_outcome *control_reload(struct control *control)
 		return outcome;
 	}
 	if (memcmp(next.plan->fleet_seed, control->running.plan->fleet_seed,
-	           sizeof(next.plan->fleet_seed)) != 0)
+		   sizeof(next.plan->fleet_seed)) != 0)
 		log_line("warning: the fleet seed has changed, and with it the backend of every "
-		         "flow that no flow table knows");
+			 "flow that no flow table knows");
 	state_free(&control->running);
 	control->running = next;
-	pending_log(control);
+	pending_log(control, pending);
 	return outcome;
 }
 
 /* --- Life ----------------------------------------------------------------------------- */
 
 int control_create(const struct control_options *options, struct control **out,
-                   struct control_outcome *outcome)
+		   struct outcome *outcome)
 {
 	struct control *control = calloc(1, sizeof(*control));
 	int err;
 
-	*outcome = (struct control_outcome){0};
+	*outcome = (struct outcome){0};
 	if (!control)
-		return fail(outcome, -ENOMEM, "out of memory");
+		return outcome_fail(outcome, -ENOMEM, "out of memory");
 	control->options = *options;
 	control->run_dir_fd = -1;
 	err = state_load(options->config_file, &control->running, outcome);
@@ -374,13 +276,15 @@ static int run_dir_open(struct control *control)
 		err = -errno;
 	if (err) {
 		log_line("cannot use the run directory %s (%s); make it with 'mkdir -p %s', or "
-		         "name another one with --run-dir", dir, strerror(-err), dir);
+			 "name another one with --run-dir",
+			 dir, strerror(-err), dir);
 		return err;
 	}
 	if (flock(control->run_dir_fd, LOCK_EX | LOCK_NB) != 0) {
 		err = -errno;
 		log_line("another shuntd has the run directory %s; end it, or name another one "
-		         "with --run-dir", dir);
+			 "with --run-dir",
+			 dir);
 	}
 	return err;
 }
@@ -389,7 +293,7 @@ static int state_dir_open(struct control *control)
 {
 	char message[512];
 	int err = numbers_open(control->options.state_dir, &control->numbers, message,
-	                       sizeof(message));
+			       sizeof(message));
 
 	if (err == -EBUSY)
 		log_line("%s; end it, or name another one with --state-dir", message);
@@ -423,16 +327,16 @@ static int listen_for_dataplanes(struct control *control)
 
 	snprintf(path, sizeof(path), "%s/dataplane.sock", control->options.run_dir);
 	err = sessions_open(control->loop, path, control->totals, dataplane_greeted, control,
-	                    &control->sessions);
+			    &control->sessions);
 	if (err)
 		log_line("cannot listen at %s: %s%s", path, strerror(-err),
-		         err == -ENAMETOOLONG ? "; name a shorter --run-dir" : "");
+			 err == -ENAMETOOLONG ? "; name a shorter --run-dir" : "");
 	return err;
 }
 
 int control_open(struct control *control, struct loop *loop)
 {
-	struct control_outcome outcome = {0};
+	struct outcome outcome = {0};
 	int err;
 
 	control->loop = loop;
@@ -445,7 +349,7 @@ int control_open(struct control *control, struct loop *loop)
 		err = listen_for_dataplanes(control);
 	if (!err)
 		err = state_apply(control, &control->running, &outcome);
-	control_outcome_free(&outcome);
+	outcome_free(&outcome);
 	return err;
 }
 
@@ -460,7 +364,7 @@ void control_destroy(struct control *control)
 	publisher_destroy(control->publisher);
 	totals_destroy(control->totals);
 	numbers_close(control->numbers);
-	control_outcome_free(&control->last_reload);
+	outcome_free(&control->last_reload);
 	state_free(&control->running);
 	if (control->run_dir_fd >= 0)
 		close(control->run_dir_fd);
@@ -474,7 +378,7 @@ const struct control_options *control_options(const struct control *control)
 	return &control->options;
 }
 
-const struct control_outcome *control_last_reload(const struct control *control)
+const struct outcome *control_last_reload(const struct control *control)
 {
 	return &control->last_reload;
 }
@@ -502,5 +406,5 @@ const struct totals *control_totals(const struct control *control)
 size_t control_pending_keys(const struct control *control, char *out, size_t out_bytes)
 {
 	return config_dataplane_diff(&control->attached, &control->running.config->dataplane, out,
-	                             out_bytes);
+				     out_bytes);
 }

@@ -8,6 +8,7 @@
 
 #include "controlplane/publish.h"
 #include "controlplane/session.h"
+#include "controlplane/state.h"
 
 struct control;
 
@@ -15,20 +16,10 @@ struct control_options {
 	const char *config_file, *run_dir, *state_dir;
 };
 
-/* What became of reading the configuration. */
-struct control_outcome {
-	int error;      /* 0; -EINVAL: the file is bad; -errno: it can't be read, or not applied */
-	char text[512]; /* one sentence where error is set */
-	char *report;   /* the errors with lines and carets, as they were logged; NULL: none */
-	struct config_errors errors;
-};
-
-void control_outcome_free(struct control_outcome *outcome);
-
 /* Reads the configuration file and its seed, and logs what is wrong with them. Returns 0 or
  * outcome->error; the outcome is to be freed in any case. */
 int control_create(const struct control_options *options, struct control **control,
-                   struct control_outcome *outcome) __attribute__((warn_unused_result));
+		   struct outcome *outcome) __attribute__((warn_unused_result));
 
 /* Takes the locks and sockets, publishes the first generation and listens for dataplanes. Where
  * it fails, logs one sentence and returns -errno. */
@@ -37,11 +28,11 @@ void control_destroy(struct control *control);
 
 /* Reads the file again. A good one is applied, but for its `dataplane` section; anything else
  * changes nothing. Everything is logged. The outcome stays the control's, up to the next call. */
-const struct control_outcome *control_reload(struct control *control);
+const struct outcome *control_reload(struct control *control);
 
 /* What the views show. */
 const struct control_options *control_options(const struct control *control);
-const struct control_outcome *control_last_reload(const struct control *control);
+const struct outcome *control_last_reload(const struct control *control);
 const struct plan *control_plan(const struct control *control);
 const struct publisher *control_publisher(const struct control *control);
 const struct sessions *control_sessions(const struct control *control);

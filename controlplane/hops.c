@@ -25,7 +25,7 @@ void hops_texts_free(struct hops_texts *texts)
 
 /* The list has room for a text a backend. */
 __attribute__((format(printf, 2, 3))) static const char *reason(struct hops *hops,
-                                                                const char *format, ...)
+								const char *format, ...)
 {
 	va_list arguments;
 	char *text;
@@ -64,7 +64,7 @@ static const struct attach_port *port_with_gateway(const struct hops *hops)
 }
 
 static struct plan_hop hop_through(const struct hops *hops, const struct attach_port *port,
-                                   const u8 destination_mac[static 6], u16 mtu)
+				   const u8 destination_mac[static 6], u16 mtu)
 {
 	struct plan_hop hop = {
 		.reachable = true,
@@ -79,13 +79,13 @@ static struct plan_hop hop_through(const struct hops *hops, const struct attach_
 
 /* The kernel's way leads through a port, but its end isn't known. */
 static const char *stuck_reason(struct hops *hops, const struct attach_port *port,
-                                const struct nexthop *way, const char *dest)
+				const struct nexthop *way, const char *dest)
 {
 	char gateway[ADDR_TEXT_MAX];
 
 	if (!addr_is_zero(&way->gateway) && strcmp(way->reason, "neighbour unresolved") == 0)
 		return reason(hops, "neighbour %s on %s unresolved",
-		              addr_format(&way->gateway, gateway), port->name);
+			      addr_format(&way->gateway, gateway), port->name);
 	return reason(hops, "%s on the way to %s over %s", way->reason, dest, port->name);
 }
 
@@ -95,10 +95,10 @@ static const char *astray_reason(struct hops *hops, const struct nexthop *way, c
 
 	for (size_t i = 0, used = 0; i < hops->ports_count && used < sizeof(names); i++)
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
-		                         i ? " or " : "", hops->ports[i].name);
+					 i ? " or " : "", hops->ports[i].name);
 	if (way->ifname[0] != '\0' && way->reachable)
 		return reason(hops, "no route to %s over %s: the kernel's leads over %s", dest,
-		              names, way->ifname);
+			      names, way->ifname);
 	if (way->reason && strcmp(way->reason, "no route") != 0)
 		return reason(hops, "no route to %s over %s: %s", dest, names, way->reason);
 	return reason(hops, "no route to %s over %s", dest, names);
@@ -106,7 +106,7 @@ static const char *astray_reason(struct hops *hops, const struct nexthop *way, c
 
 /* The way to one address. `known`: the one before, kept where the kernel can't be asked. */
 static struct plan_hop hop_find(struct hops *hops, const struct addr *address,
-                                const struct plan_hop *known)
+				const struct plan_hop *known)
 {
 	char dest[ADDR_TEXT_MAX];
 	const struct attach_port *port;
@@ -122,8 +122,9 @@ static struct plan_hop hop_find(struct hops *hops, const struct addr *address,
 		if (known->reachable && known->port < hops->ports_count)
 			return *known;
 		return (struct plan_hop){
-			.reason = reason(hops, "the kernel could not be asked for the route to %s: %s",
-			                 dest, strerror(-err)),
+			.reason = reason(hops,
+					 "the kernel could not be asked for the route to %s: %s",
+					 dest, strerror(-err)),
 		};
 	}
 	port = port_of_kernel_name(hops, way.ifname);
@@ -173,7 +174,7 @@ static struct plan_backend **backends_sorted(const struct plan *plan, size_t *co
 }
 
 int hops_resolve(struct netlink *netlink, const struct attach_port *ports, size_t ports_count,
-                 struct plan *plan, struct hops_texts *texts, struct hops_outcome *outcome)
+		 struct plan *plan, struct hops_texts *texts, struct hops_outcome *outcome)
 {
 	struct hops hops = {
 		.netlink = netlink,

@@ -28,7 +28,7 @@ struct hops_outcome {
 /* Finds the way to every backend of the plan and writes it there. Returns 0 or -ENOMEM: then
  * the plan is unchanged. */
 int hops_resolve(struct netlink *netlink, const struct attach_port *ports, size_t ports_count,
-                 struct plan *plan, struct hops_texts *texts, struct hops_outcome *outcome)
+		 struct plan *plan, struct hops_texts *texts, struct hops_outcome *outcome)
 	__attribute__((warn_unused_result));
 
 #endif

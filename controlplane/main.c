@@ -142,14 +142,14 @@ int main(int argc, char **argv)
 		.run_dir = "/run/shunt",
 		.state_dir = "/var/lib/shunt",
 	};
-	struct control_outcome outcome;
+	struct outcome outcome;
 	struct program program = {0};
 	int status, err;
 
 	if (!options_read(argc, argv, &options, &status))
 		return status;
 	err = control_create(&options, &program.control, &outcome);
-	control_outcome_free(&outcome);
+	outcome_free(&outcome);
 	if (err)
 		return err == -EINVAL ? EX_DATAERR : err == -ENOMEM ? EX_OSERR : EX_NOINPUT;
 	status = serve(&program, &options);

@@ -53,7 +53,7 @@ void publisher_destroy(struct publisher *publisher)
 
 /* On failure arena_close() releases what was made. */
 static int arena_open(struct arena *arena, u64 size_bytes, u64 epoch, u64 incarnation,
-                      u32 counters_count)
+		      u32 counters_count)
 {
 	char message[256] = "";
 	int err;
@@ -86,7 +86,7 @@ static u32 counters_for(const struct plan *plan)
 }
 
 static int publish_anew_at(struct publisher *publisher, const struct plan *plan, u64 generation,
-                           u64 size_bytes)
+			   u64 size_bytes)
 {
 	struct arena arena = {0};
 	u64 epoch;
@@ -95,7 +95,7 @@ static int publish_anew_at(struct publisher *publisher, const struct plan *plan,
 	if (err)
 		return err;
 	err = arena_open(&arena, size_bytes, epoch, numbers_incarnation(publisher->numbers),
-	                 counters_for(plan));
+			 counters_for(plan));
 	if (!err)
 		err = tables_publish(arena.builder, plan, generation);
 	if (err) {
@@ -106,8 +106,8 @@ static int publish_anew_at(struct publisher *publisher, const struct plan *plan,
 	publisher->arena = arena;
 	if (!arena_writer_huge(arena.writer) && !publisher->small_pages_told)
 		log_line("the arena of %llu KiB has 4 KiB pages, which cost speed with large "
-		         "tables; 'sysctl vm.nr_hugepages=N' sets 2 MiB pages aside",
-		         (unsigned long long)arena.view.size_bytes / 1024);
+			 "tables; 'sysctl vm.nr_hugepages=N' sets 2 MiB pages aside",
+			 (unsigned long long)arena.view.size_bytes / 1024);
 	publisher->small_pages_told = true;
 	return 0;
 }
@@ -124,7 +124,7 @@ static int publish_anew(struct publisher *publisher, const struct plan *plan, u6
 }
 
 int publisher_publish(struct publisher *publisher, const struct plan *plan, u64 generation,
-                      u64 seen)
+		      u64 seen)
 {
 	int err = -ENOSPC;
 
@@ -170,5 +170,5 @@ int publisher_tables(const struct publisher *publisher, struct tables *tables)
 	if (!publisher->arena.writer)
 		return -EINVAL;
 	return arena_tables(&publisher->arena.view, arena_root_offset(&publisher->arena.view),
-	                    tables);
+			    tables);
 }

@@ -22,7 +22,7 @@ void publisher_destroy(struct publisher *publisher);
  * reader of the present arena has reached. Returns 0, or -errno: then what was published before
  * stands. Compare publisher_epoch() to learn whether a new arena was begun. */
 int publisher_publish(struct publisher *publisher, const struct plan *plan, u64 generation,
-                      u64 seen) __attribute__((warn_unused_result));
+		      u64 seen) __attribute__((warn_unused_result));
 
 /* What is published; 0 before the first publication. */
 u64 publisher_epoch(const struct publisher *publisher);

@@ -9,9 +9,11 @@
 #include "controlplane/session.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,9 +27,9 @@ struct session {
 	int fd;
 	bool greeted, reported; /* ever */
 	struct attach_message hello;
-	u64 offered_epoch; /* that was sent; 0: none */
+	u64 offered_epoch;           /* that was sent; 0: none */
 	const struct report *report; /* the totals' own */
-	int flows_fd; /* kept for whoever comes next; -1: none */
+	int flows_fd;                /* kept for whoever comes next; -1: none */
 };
 
 struct sessions {
@@ -60,28 +62,35 @@ static void session_refuse(const struct session *session, const char *text)
 	(void)!attach_send(session->fd, &refusal, NULL, 0); /* it is hung up on in any case */
 }
 
-/* Sends the arena that is on offer unless the session has it. A dataplane that reads nothing for
- * so long that its socket is full gets the newest one once it reads again. */
+/* Whether the dataplane has not yet read what it was sent. */
+static bool unread(const struct session *session)
+{
+	int bytes = 0;
+
+	return ioctl(session->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+/* Sends the arena that is on offer unless the session has it. A stopped dataplane would keep
+ * every arena alive that it was ever sent: it gets the newest one when it answers the last. */
 static void session_offer(struct session *session)
 {
 	struct sessions *sessions = session->owner;
 	struct attach_message offer;
 	int err;
 
-	if (!session->greeted || sessions->epoch == 0 || session->offered_epoch == sessions->epoch)
+	if (!session->greeted || sessions->epoch == 0 ||
+	    session->offered_epoch == sessions->epoch || unread(session))
 		return;
 	attach_prepare(&offer, ATTACH_ARENA);
 	offer.epoch = sessions->epoch;
 	err = attach_send(session->fd, &offer, &sessions->arena_fd, 1);
-	if (!err)
-		session->offered_epoch = sessions->epoch;
-	if (!err || err == -EAGAIN)
-		err = loop_modify(sessions->loop, session->fd, EPOLLIN | (err ? EPOLLOUT : 0));
 	if (err) {
 		log_line("cannot hand the arena to the dataplane with pid %u: %s",
-		         session->hello.pid, strerror(-err));
+			 session->hello.pid, strerror(-err));
 		shutdown(session->fd, SHUT_RDWR);
+		return;
 	}
+	session->offered_epoch = sessions->epoch;
 }
 
 /* --- Coming and going ---------------------------------------------------------------- */
@@ -143,8 +152,8 @@ static void ports_learn(struct sessions *sessions, const struct attach_message *
 	    (sessions->ports_count != hello->ports_count ||
 	     memcmp(sessions->ports, hello->ports, bytes) != 0))
 		log_line("the dataplane with pid %u has other interfaces than the one before it, "
-		         "and next hops now follow its interfaces",
-		         hello->pid);
+			 "and next hops now follow its interfaces",
+			 hello->pid);
 	memcpy(sessions->ports, hello->ports, bytes);
 	sessions->ports_count = hello->ports_count;
 }
@@ -163,9 +172,9 @@ static bool take_hello(struct session *session, const struct attach_message *mes
 	}
 	if (message->arena_abi != ARENA_ABI) {
 		snprintf(text, sizeof(text),
-		         "shuntd %s writes arena ABI %u, this dataplane (%s) reads arena ABI %u; "
-		         "run the same version of both",
-		         SHUNT_VERSION, ARENA_ABI, session->hello.version, message->arena_abi);
+			 "shuntd %s writes arena ABI %u, this dataplane (%s) reads arena ABI %u; "
+			 "run the same version of both",
+			 SHUNT_VERSION, ARENA_ABI, session->hello.version, message->arena_abi);
 		session_refuse(session, text);
 		return false;
 	}
@@ -174,9 +183,9 @@ static bool take_hello(struct session *session, const struct attach_message *mes
 		sessions->stray_epoch = 0;
 	sessions->last_pid = message->pid;
 	session->greeted = true;
-	log_line("dataplane %s %s (pid %u) attached with %u interface%s",
-	         session->hello.engine, session->hello.version, message->pid, message->ports_count,
-	         message->ports_count == 1 ? "" : "s");
+	log_line("dataplane %s %s (pid %u) attached with %u interface%s", session->hello.engine,
+		 session->hello.version, message->pid, message->ports_count,
+		 message->ports_count == 1 ? "" : "s");
 	sessions->greeted(sessions->context, newcomer);
 	session_offer(session);
 	return true;
@@ -194,20 +203,21 @@ static bool take_report(struct session *session, const struct attach_message *me
 		session_refuse(session, "a REPORT without HELLO or without its descriptor");
 		return false;
 	}
-	if (message->epoch != sessions->epoch)
-		return true; /* another arena is already on its way */
+	if (message->epoch != sessions->epoch) {
+		session_offer(session); /* unless the newer one is on its way */
+		return true;
+	}
 	if (report_attach(fds[0], &report, text, sizeof(text)) < 0) {
 		session_refuse(session, text);
 		return false;
 	}
-	joined = report.epoch != message->epoch
-	                 ? NULL
-	                 : totals_join(sessions->totals, session->hello.pid, session->report,
-	                               &report);
+	joined = report.epoch != message->epoch ? NULL
+						: totals_join(sessions->totals, session->hello.pid,
+							      session->report, &report);
 	if (!joined) {
 		session_refuse(session, report.epoch != message->epoch
-		                                ? "a report on another arena than it says"
-		                                : "out of memory for the report");
+						? "a report on another arena than it says"
+						: "out of memory for the report");
 		report_destroy(&report);
 		return false;
 	}
@@ -218,7 +228,7 @@ static bool take_report(struct session *session, const struct attach_message *me
 	fds[1] = -1;
 	if (!session->reported)
 		log_line("the dataplane with pid %u uses the arena of epoch %llu",
-		         session->hello.pid, (unsigned long long)message->epoch);
+			 session->hello.pid, (unsigned long long)message->epoch);
 	session->reported = true;
 	return true;
 }
@@ -247,7 +257,8 @@ static int session_read(struct session *session)
 	if (err == -EAGAIN)
 		return err;
 	if (err == -EPROTO) {
-		session_refuse(session, "a message of another format; run the same version of both");
+		session_refuse(session,
+			       "a message of another format; run the same version of both");
 		session_cut(session);
 		return err;
 	}
@@ -271,8 +282,6 @@ static void session_ready(void *context, int fd, u32 events)
 {
 	struct session *session = context;
 
-	if (events & EPOLLOUT)
-		session_offer(session);
 	for (int i = 0; i < MESSAGES_A_TURN; i++)
 		if (session_read(session) != 0)
 			return;
@@ -306,7 +315,7 @@ static void listener_ready(void *context, int listener, u32 events)
 /* --- The whole ------------------------------------------------------------------------ */
 
 int sessions_open(struct loop *loop, const char *path, struct totals *totals,
-                  sessions_greeted_callback *greeted, void *context, struct sessions **out)
+		  sessions_greeted_callback *greeted, void *context, struct sessions **out)
 {
 	struct sessions *sessions = calloc(1, sizeof(*sessions));
 	int err;
@@ -363,7 +372,8 @@ u64 session_generation(const struct report *report)
 
 	for (u32 i = 0; i < report->workers_count; i++) {
 		const u64 *generation = &report_worker(report, i)->generation;
-		u64 now = __atomic_load_n(generation, __ATOMIC_ACQUIRE); /* all its reads are over */
+		u64 now =
+			__atomic_load_n(generation, __ATOMIC_ACQUIRE); /* all its reads are over */
 
 		if (now < lowest)
 			lowest = now;

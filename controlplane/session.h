@@ -21,7 +21,7 @@ typedef void sessions_greeted_callback(void *context, bool newcomer);
 
 /* Listens at path. totals outlive the sessions. Returns 0 or -errno. */
 int sessions_open(struct loop *loop, const char *path, struct totals *totals,
-                  sessions_greeted_callback *greeted, void *context, struct sessions **sessions)
+		  sessions_greeted_callback *greeted, void *context, struct sessions **sessions)
 	__attribute__((warn_unused_result));
 
 /* Hangs up on all dataplanes, which forward on, and removes the socket. */
@@ -49,7 +49,8 @@ struct session_view {
 	bool current;                       /* the report is on the offered arena */
 };
 
-size_t sessions_list(const struct sessions *sessions, struct session_view list[static SESSIONS_MAX]);
+size_t sessions_list(const struct sessions *sessions,
+		     struct session_view list[static SESSIONS_MAX]);
 
 /* The lowest generation in use among a report's workers. */
 u64 session_generation(const struct report *report);

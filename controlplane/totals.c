@@ -24,7 +24,7 @@ struct member {
 
 struct totals {
 	struct member *members;
-	u64 verdicts[VERDICT_COUNT]; /* base */
+	u64 verdicts[VERDICT_COUNT];    /* base */
 	struct report_traffic *traffic; /* base, by counter */
 	u64 *owners;
 	u32 counters_count;
@@ -124,11 +124,11 @@ static u64 lost(u64 before, u64 now)
 
 /* Keeps in the bases what `before` counted and `after` (NULL: nobody) does not show. */
 static void keep_lost(struct totals *totals, const struct report *before,
-                      const struct report *after)
+		      const struct report *after)
 {
 	for (u32 i = 0; i < VERDICT_COUNT; i++)
-		totals->verdicts[i] += lost(report_verdict(before, i),
-		                            after ? report_verdict(after, i) : 0);
+		totals->verdicts[i] +=
+			lost(report_verdict(before, i), after ? report_verdict(after, i) : 0);
 	for (u32 i = 0; i < totals->counters_count; i++) {
 		struct report_traffic old = report_traffic(before, i), now = {0};
 
@@ -150,7 +150,7 @@ static struct member *member_before(struct totals *totals, u32 pid, const struct
 }
 
 const struct report *totals_join(struct totals *totals, u32 pid, const struct report *before,
-                                 const struct report *report)
+				 const struct report *report)
 {
 	struct member *old = member_before(totals, pid, before);
 	struct member *member = calloc(1, sizeof(*member));

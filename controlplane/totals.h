@@ -19,7 +19,7 @@ void totals_destroy(struct totals *totals);
  * that place. Returns what stays valid until it is `before`, or totals_leave(), or NULL without
  * memory: then nothing was taken over. */
 const struct report *totals_join(struct totals *totals, u32 pid, const struct report *before,
-                                 const struct report *report) __attribute__((warn_unused_result));
+				 const struct report *report) __attribute__((warn_unused_result));
 
 /* The dataplane has gone; what it counted stays. */
 void totals_leave(struct totals *totals, const struct report *report);

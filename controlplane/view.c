@@ -11,8 +11,8 @@
 
 static json_t *mac_view(const u8 mac[static 6])
 {
-	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-	                    mac[4], mac[5]);
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			    mac[5]);
 }
 
 /* --- Status -------------------------------------------------------------------------- */
@@ -25,8 +25,8 @@ static json_t *ports_view(const struct attach_message *hello)
 		const struct attach_port *port = &hello->ports[i];
 
 		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:i}", "name", port->name,
-		                                      "kernel_name", port->kernel_name, "mac",
-		                                      mac_view(port->mac), "mtu", port->mtu));
+						      "kernel_name", port->kernel_name, "mac",
+						      mac_view(port->mac), "mtu", port->mtu));
 	}
 	return list;
 }
@@ -39,12 +39,13 @@ static json_t *dataplane_view(const struct session_view *session, u64 generation
 	u64 heartbeat = 0;
 
 	for (u32 i = 0; report && i < report->workers_count; i++)
-		heartbeat += __atomic_load_n(&report_worker(report, i)->heartbeat, __ATOMIC_RELAXED);
+		heartbeat +=
+			__atomic_load_n(&report_worker(report, i)->heartbeat, __ATOMIC_RELAXED);
 	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:b}", "engine", hello->engine, "pid",
-	                 (json_int_t)hello->pid, "version", hello->version, "workers",
-	                 (json_int_t)hello->workers_count, "ports", ports_view(hello),
-	                 "generation", (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
-	                 "behind", !session->current || seen < generation);
+			 (json_int_t)hello->pid, "version", hello->version, "workers",
+			 (json_int_t)hello->workers_count, "ports", ports_view(hello), "generation",
+			 (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat, "behind",
+			 !session->current || seen < generation);
 }
 
 static json_t *dataplanes_view(const struct control *control)
@@ -71,17 +72,17 @@ static json_t *pending_view(const struct control *control)
 	return list;
 }
 
-static json_t *errors_view(const struct control_outcome *outcome)
+static json_t *errors_view(const struct outcome *outcome)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < outcome->errors.count; i++) {
 		const struct config_error *error = &outcome->errors.list[i];
 
-		json_array_append_new(list, json_pack("{s:I, s:I, s:s}", "line",
-		                                      (json_int_t)error->line, "column",
-		                                      (json_int_t)error->column, "text",
-		                                      error->text));
+		json_array_append_new(list,
+				      json_pack("{s:I, s:I, s:s}", "line", (json_int_t)error->line,
+						"column", (json_int_t)error->column, "text",
+						error->text));
 	}
 	return list;
 }
@@ -89,26 +90,26 @@ static json_t *errors_view(const struct control_outcome *outcome)
 json_t *view_status(const struct control *control)
 {
 	const struct publisher *publisher = control_publisher(control);
-	json_t *arena = json_pack("{s:I, s:I, s:b}", "bytes",
-	                          (json_int_t)publisher_bytes(publisher), "free_bytes",
-	                          (json_int_t)publisher_free_bytes(publisher), "huge",
-	                          publisher_huge(publisher));
+	json_t *arena =
+		json_pack("{s:I, s:I, s:b}", "bytes", (json_int_t)publisher_bytes(publisher),
+			  "free_bytes", (json_int_t)publisher_free_bytes(publisher), "huge",
+			  publisher_huge(publisher));
 
 	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
-	                 SHUNT_VERSION, "commit", SHUNT_COMMIT, "pid", (int)getpid(),
-	                 "config_file", control_options(control)->config_file,
-	                 "config_errors_last_reload", errors_view(control_last_reload(control)),
-	                 "generation", (json_int_t)publisher_generation(publisher), "epoch",
-	                 (json_int_t)publisher_epoch(publisher), "arena", arena, "dataplanes",
-	                 dataplanes_view(control), "pending_restart_keys", pending_view(control));
+			 SHUNT_VERSION, "commit", SHUNT_COMMIT, "pid", (int)getpid(), "config_file",
+			 control_options(control)->config_file, "config_errors_last_reload",
+			 errors_view(control_last_reload(control)), "generation",
+			 (json_int_t)publisher_generation(publisher), "epoch",
+			 (json_int_t)publisher_epoch(publisher), "arena", arena, "dataplanes",
+			 dataplanes_view(control), "pending_restart_keys", pending_view(control));
 }
 
-json_t *view_reload(const struct control *control, const struct control_outcome *outcome)
+json_t *view_reload(const struct control *control, const struct outcome *outcome)
 {
 	u64 generation = publisher_generation(control_publisher(control));
 	json_t *view = json_pack("{s:b, s:I, s:o, s:o}", "valid", outcome->error == 0, "generation",
-	                         (json_int_t)generation, "errors", errors_view(outcome),
-	                         "pending_restart_keys", pending_view(control));
+				 (json_int_t)generation, "errors", errors_view(outcome),
+				 "pending_restart_keys", pending_view(control));
 
 	if (view && outcome->error)
 		json_object_set_new(view, "error", json_string(outcome->text));
@@ -126,7 +127,7 @@ struct slots {
 };
 
 static void slots_count(struct slots *slots, const struct tables *tables,
-                        const struct service *service)
+			const struct service *service)
 {
 	const u16 *table = (const u16 *)(tables->arena + service->maglev_offset);
 
@@ -139,7 +140,7 @@ static void slots_count(struct slots *slots, const struct tables *tables,
 }
 
 static const struct service *service_find(const struct tables *tables,
-                                          const struct config_service *config)
+					  const struct config_service *config)
 {
 	bool v6 = !addr_is_v4(&config->vip.addr);
 	u64 key = service_key(v6, &config->vip.addr, BE16(config->port), config->protocol);
@@ -152,16 +153,16 @@ static const struct service *service_find(const struct tables *tables,
 }
 
 static json_t *next_hop_view(const struct plan_hop *hop, const struct attach_port *ports,
-                             size_t ports_count)
+			     size_t ports_count)
 {
 	if (!hop->reachable)
 		return json_null();
 	return json_pack("{s:o, s:s, s:i}", "mac", mac_view(hop->destination_mac), "port",
-	                 hop->port < ports_count ? ports[hop->port].name : "", "mtu", hop->mtu);
+			 hop->port < ports_count ? ports[hop->port].name : "", "mtu", hop->mtu);
 }
 
 static json_t *backend_view(const struct control *control, const struct plan_backend *backend,
-                            u32 slots, u32 table_size)
+			    u32 slots, u32 table_size)
 {
 	struct report_traffic traffic = totals_traffic(control_totals(control), backend->counter);
 	const struct attach_port *ports;
@@ -169,19 +170,19 @@ static json_t *backend_view(const struct control *control, const struct plan_bac
 	char address[ADDR_TEXT_MAX];
 
 	return json_pack("{s:s, s:I, s:s, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o}", "address",
-	                 addr_format(&backend->config->address, address), "weight",
-	                 (json_int_t)backend->config->weight, "state",
-	                 config_state_name(backend->config->state), "eligible",
-	                 plan_backend_eligible(backend), "number", backend->number, "slots",
-	                 (json_int_t)slots, "share", (double)slots / table_size, "packets",
-	                 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
-	                 "reachable", backend->hop.reachable, "reason",
-	                 backend->hop.reachable ? NULL : backend->hop.reason, "next_hop",
-	                 next_hop_view(&backend->hop, ports, ports_count));
+			 addr_format(&backend->config->address, address), "weight",
+			 (json_int_t)backend->config->weight, "state",
+			 config_state_name(backend->config->state), "eligible",
+			 plan_backend_eligible(backend), "number", backend->number, "slots",
+			 (json_int_t)slots, "share", (double)slots / table_size, "packets",
+			 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
+			 "reachable", backend->hop.reachable, "reason",
+			 backend->hop.reachable ? NULL : backend->hop.reason, "next_hop",
+			 next_hop_view(&backend->hop, ports, ports_count));
 }
 
 static json_t *service_view(const struct control *control, const struct plan_service *service,
-                            const struct tables *tables, struct slots *slots)
+			    const struct tables *tables, struct slots *slots)
 {
 	const struct config_service *config = service->config;
 	struct report_traffic traffic = totals_traffic(control_totals(control), service->counter);
@@ -194,18 +195,19 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 	for (size_t i = 0; i < config->backends_count; i++) {
 		const struct plan_backend *backend = &service->backends[i];
 
-		json_array_append_new(backends, backend_view(control, backend,
-		                                             record ? slots->of[backend->number] : 0,
-		                                             config->table_size));
+		json_array_append_new(backends,
+				      backend_view(control, backend,
+						   record ? slots->of[backend->number] : 0,
+						   config->table_size));
 	}
 	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:o}", "name", config->name,
-	                 "vip", prefix_format(&config->vip, vip), "protocol",
-	                 config->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp", "port",
-	                 config->port, "encapsulation",
-	                 config_encapsulation_name(config->encapsulation), "table_size",
-	                 (json_int_t)config->table_size, "number", service->number, "packets",
-	                 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
-	                 "backends", backends);
+			 "vip", prefix_format(&config->vip, vip), "protocol",
+			 config->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp", "port",
+			 config->port, "encapsulation",
+			 config_encapsulation_name(config->encapsulation), "table_size",
+			 (json_int_t)config->table_size, "number", service->number, "packets",
+			 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
+			 "backends", backends);
 }
 
 json_t *view_services(const struct control *control)
@@ -220,8 +222,8 @@ json_t *view_services(const struct control *control)
 		list = NULL;
 	}
 	for (size_t i = 0; list && i < plan->config->services_count; i++)
-		json_array_append_new(list, service_view(control, &plan->services[i], &tables,
-		                                         slots));
+		json_array_append_new(list,
+				      service_view(control, &plan->services[i], &tables, slots));
 	free(slots);
 	return list;
 }
@@ -241,12 +243,12 @@ json_t *view_drops(const struct control *control)
 	for (u32 i = 0; i < VERDICT_COUNT; i++) {
 		enum verdict verdict = (enum verdict)i;
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", names[i],
-		                                      "action",
-		                                      action_name(verdict_action(verdict)),
-		                                      "reason", verdict_reason(verdict), "text",
-		                                      verdict_text(verdict), "packets",
-		                                      (json_int_t)totals_verdict(totals, verdict)));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", names[i],
+						"action", action_name(verdict_action(verdict)),
+						"reason", verdict_reason(verdict), "text",
+						verdict_text(verdict), "packets",
+						(json_int_t)totals_verdict(totals, verdict)));
 	}
 	return json_pack("{s:o}", "verdicts", list);
 }
@@ -270,7 +272,7 @@ char *view_config(const struct control *control)
 }
 
 json_t *view_explain(const struct control *control, const char *packet, char *message,
-                     size_t message_bytes)
+		     size_t message_bytes)
 {
 	struct env env = {.flow_buckets = 0};
 

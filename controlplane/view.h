@@ -11,7 +11,7 @@
 json_t *view_status(const struct control *control);
 json_t *view_services(const struct control *control);
 json_t *view_drops(const struct control *control);
-json_t *view_reload(const struct control *control, const struct control_outcome *outcome);
+json_t *view_reload(const struct control *control, const struct outcome *outcome);
 
 /* The running configuration as YAML; the caller frees it. */
 char *view_config(const struct control *control);
@@ -19,6 +19,6 @@ char *view_config(const struct control *control);
 /* What explain_text() says about a packet, under the published tables. Returns NULL with one
  * sentence in message. */
 json_t *view_explain(const struct control *control, const char *packet, char *message,
-                     size_t message_bytes);
+		     size_t message_bytes);
 
 #endif

@@ -83,7 +83,7 @@ static inline u16 env_maglev(const struct env *env, const struct service *servic
 }
 
 static inline const struct backend *env_backend(const struct env *env,
-                                                const struct service *service, u16 number)
+						const struct service *service, u16 number)
 {
 	u32 index = service->backends_first + number;
 	const struct backend *backend;
@@ -101,7 +101,7 @@ static inline const struct backend *env_backend(const struct env *env,
 /* Gains the headroom, writes the headers, loses the padding. `flags` is constant: so is every
  * length that the verifier compares. */
 static always_inline enum verdict wrap_as(struct xdp_md *ctx, const struct backend *backend,
-                                          const struct packet *packet, u32 entropy, u8 flags)
+					  const struct packet *packet, u32 entropy, u8 flags)
 {
 	u32 overhead = encap_overhead_of(flags);
 	u32 new_bytes = ETHERNET_HEADER_BYTES + overhead + packet->l3_len;
@@ -127,7 +127,7 @@ __attribute__((noinline)) int check_parse(struct xdp_md *ctx)
 	struct cursor cursor = {(u8 *)(long)ctx->data, (u8 *)(long)ctx->data_end};
 
 	return parse_frame(cursor, (u32)(cursor.end - cursor.position), &state.station,
-	                   &state.packet);
+			   &state.packet);
 }
 
 __attribute__((noinline)) int check_service(void)
@@ -149,7 +149,7 @@ __attribute__((noinline)) int check_pick(void)
 		return VERDICT_OTHER_ADDRESS;
 	flow_key_of(service, &state.packet, env_seed(&env), &state.key);
 	verdict = forward_pick(&env, service, &state.packet, &state.key,
-	                       forward_find(&env, service, &state.key), &choice);
+			       forward_find(&env, service, &state.key), &choice);
 	state.backend_number = choice.number;
 	return verdict;
 }

@@ -47,9 +47,9 @@ static void stage_parse(struct burst *burst, struct work *work)
 	for (u32 i = 0; i < burst->count; i++) {
 		struct packet *packet = &work->packets[i];
 		struct cursor cursor = {burst->frame[i],
-		                        burst->frame[i] + burst->contiguous_bytes[i]};
-		enum verdict verdict = parse_frame(cursor, burst->frame_bytes[i],
-		                                   &burst->station, packet);
+					burst->frame[i] + burst->contiguous_bytes[i]};
+		enum verdict verdict =
+			parse_frame(cursor, burst->frame_bytes[i], &burst->station, packet);
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
 			settle_foreign(burst, i, verdict, 0);
@@ -99,11 +99,11 @@ static void stage_find(const struct env *env, struct burst *burst, struct work *
 			u16 number = flow_entry_backend(hit.bucket->entries[hit.slot]);
 
 			if (likely(number < service->backends_count))
-				prefetch_read(&env->tables.backends[service->backends_first +
-				                                    number]);
+				prefetch_read(
+					&env->tables.backends[service->backends_first + number]);
 		} else {
-			prefetch_read(&env_maglev_table(env, service)[maglev_slot(
-				key->hash, service->maglev_size)]);
+			prefetch_read(&env_maglev_table(
+				env, service)[maglev_slot(key->hash, service->maglev_size)]);
 		}
 	}
 }
@@ -122,8 +122,8 @@ static void stage_pick(const struct env *env, struct burst *burst, struct work *
 
 		if (unlikely(hit.bucket == NULL || stale))
 			hit = forward_find(env, service, &work->keys[i]);
-		verdict = forward_pick(env, service, &work->packets[i], &work->keys[i], hit,
-		                       &choice);
+		verdict =
+			forward_pick(env, service, &work->packets[i], &work->keys[i], hit, &choice);
 		stale |= choice.evicted;
 		burst->backend_number[i] = choice.number;
 		burst->backend[i] = choice.backend;
@@ -140,7 +140,7 @@ static void stage_pick(const struct env *env, struct burst *burst, struct work *
 
 /* `flags` are the backend's BACKEND_GUE and BACKEND_OUTER_V6, constant on the ordinary way. */
 static always_inline void wrap_as(struct burst *burst, u32 i, const struct packet *packet,
-                                  u32 entropy, u8 flags)
+				  u32 entropy, u8 flags)
 {
 	const struct backend *backend = burst->backend[i];
 	u32 overhead = encap_overhead_of(flags);
@@ -208,7 +208,7 @@ void burst_count(const struct burst *burst, u32 from, u32 to, struct report_work
 }
 
 bool burst_follow(const struct arena_view *arena, u64 *root_offset, struct env *env,
-                  struct report_worker *report)
+		  struct report_worker *report)
 {
 	u64 offset = arena_root_offset(arena);
 
@@ -235,7 +235,7 @@ static void sweep_begin(struct burst_sweep *sweep, const struct env *env, u64 ti
 {
 	bool slow = sweep_was_slow(sweep, tick);
 	bool old_enough = !slow && sweep->pending_generation != 0 &&
-	                  tick - sweep->pending_tick > FLOW_TIMEOUT_TICKS;
+			  tick - sweep->pending_tick > FLOW_TIMEOUT_TICKS;
 
 	sweep->passing_generation = old_enough ? sweep->pending_generation : 0;
 	if (slow || old_enough || sweep->pending_generation == 0) {
@@ -246,7 +246,7 @@ static void sweep_begin(struct burst_sweep *sweep, const struct env *env, u64 ti
 }
 
 void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
-                 struct report_worker *report)
+		 struct report_worker *report)
 {
 	if (env->flow_buckets == 0)
 		return;

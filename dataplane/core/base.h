@@ -40,7 +40,6 @@ static inline u32 be32_to_cpu(be32 x)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define always_inline inline __attribute__((always_inline))
-#define unrolled _Pragma("GCC unroll 8") /* before a loop of at most 8 rounds */
 #define packed_struct __attribute__((packed, may_alias, aligned(1)))
 #define cache_aligned __attribute__((aligned(64)))
 #define prefetch_read(p) __builtin_prefetch((p), 0, 3)

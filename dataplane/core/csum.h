@@ -21,7 +21,8 @@ static always_inline u64 csum_words(const void *start, u32 words)
 	const u8 *p = start;
 	u64 sum = 0;
 
-	unrolled for (u32 i = 0; i < words; i++) {
+#pragma GCC unroll 8
+	for (u32 i = 0; i < words; i++) {
 		u32 word;
 
 		__builtin_memcpy(&word, p + 4 * i, 4);

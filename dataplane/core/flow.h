@@ -136,7 +136,8 @@ static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
 {
 	u32 slot = FLOW_BUCKET_ENTRIES;
 
-	unrolled for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
+#pragma GCC unroll 8
+	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
 		slot = bucket->entries[i] >> 16 == key->key ? i : slot;
 	if (slot == FLOW_BUCKET_ENTRIES ||
 	    likely(flow_entry_owned(bucket, slot & 7, key->form, choice)))

@@ -67,7 +67,8 @@ static always_inline u32 service_bucket_find(const struct service_bucket *bucket
 {
 	u32 place = SERVICE_BUCKET_KEYS;
 
-	unrolled for (u32 i = 0; i < SERVICE_BUCKET_KEYS; i++)
+#pragma GCC unroll 8
+	for (u32 i = 0; i < SERVICE_BUCKET_KEYS; i++)
 		place = bucket->keys[i] == key ? i : place;
 	return place;
 }

@@ -44,10 +44,10 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 
 void flow_tables_destroy(struct flow_tables *tables)
 {
-	if (tables->header)
-		munmap(tables->header, tables->size_bytes);
-	if (tables->fd >= 0)
-		close(tables->fd);
+	if (!tables->header)
+		return;
+	munmap(tables->header, tables->size_bytes);
+	close(tables->fd);
 	*tables = (struct flow_tables){.fd = -1};
 }
 

@@ -108,8 +108,9 @@ int report_attach(int fd, struct report *report, char *message, size_t message_b
 
 void report_destroy(struct report *report)
 {
-	if (report->header)
-		munmap(report->header, report->size_bytes);
+	if (!report->header)
+		return;
+	munmap(report->header, report->size_bytes);
 	if (report->fd >= 0)
 		close(report->fd);
 	*report = (struct report){.fd = -1};

@@ -21,7 +21,7 @@ void measured(struct env *env, struct burst *burst, struct report_worker *report
 
 /* By this name callgrind knows when to count. */
 __attribute__((noinline)) void measured(struct env *env, struct burst *burst,
-                                        struct report_worker *report)
+					struct report_worker *report)
 {
 	burst_process(env, burst);
 	burst_count(burst, 0, burst->count, report);

@@ -43,9 +43,9 @@ static void text_write(FILE *out, const struct scene_shape *shape)
 	      out);
 	for (u32 s = 1; s <= shape->services_count; s++) {
 		fprintf(out,
-		        "  - name: s%u\n    vip: 198.18.0.%u\n    protocol: tcp\n    port: 80\n"
-		        "    table_size: 65537\n    backends:\n",
-		        s, s);
+			"  - name: s%u\n    vip: 198.18.0.%u\n    protocol: tcp\n    port: 80\n"
+			"    table_size: 65537\n    backends:\n",
+			s, s);
 		for (u32 b = 0; b < shape->backends_count; b++)
 			fprintf(out, "      - { address: 10.0.%u.%u }\n", b / 250, 1 + b % 250);
 	}
@@ -63,7 +63,7 @@ static struct config *config_make(const struct scene_shape *shape)
 	fclose(out);
 	if (config_parse(text, len_bytes, &config, &errors) != 0) {
 		fprintf(stderr, "bench: the configuration: %s\n",
-		        errors.count ? errors.list[0].text : "out of memory");
+			errors.count ? errors.list[0].text : "out of memory");
 		exit(1);
 	}
 	config_errors_free(&errors);
@@ -80,7 +80,7 @@ static void tables_make(struct scene *scene)
 	must_0(plan_number_offline(scene->plan), "numbers");
 	plan_hop_offline(scene->plan);
 	must_0(arena_writer_create(tables_bytes(scene->plan) * 2 + ARENA_HEADER_BYTES, 1, 1,
-	                           scene->plan->counters_count + 1, &scene->writer),
+				   scene->plan->counters_count + 1, &scene->writer),
 	       "arena");
 	must_0(tables_builder_create(scene->writer, &scene->builder), "tables");
 	must_0(tables_publish(scene->builder, scene->plan, 1), "tables");
@@ -136,8 +136,8 @@ static void trace_make(struct scene *scene)
 {
 	const struct scene_shape *shape = &scene->shape;
 
-	scene->trace = scene_must(
-		aligned_alloc(64, (size_t)shape->flows_count * SCENE_FRAME_BYTES));
+	scene->trace =
+		scene_must(aligned_alloc(64, (size_t)shape->flows_count * SCENE_FRAME_BYTES));
 	for (u32 i = 0; i < shape->flows_count; i++)
 		frame_make(scene->trace + (size_t)i * SCENE_FRAME_BYTES, i, shape->services_count);
 }

@@ -11,7 +11,10 @@
 #include "dataplane/state/report.h"
 
 #define SCENE_FRAME_BYTES 64
-#define SCENE_MAC {0x02, 0, 0, 0, 0, 0x01}
+#define SCENE_MAC                                                                                  \
+	{                                                                                          \
+		0x02, 0, 0, 0, 0, 0x01                                                             \
+	}
 
 struct scene_shape {
 	u32 services_count; /* at most 254; each has all the backends, so they share one table */

@@ -42,8 +42,7 @@ static inline void lap(struct laps *laps)
 }
 
 void stages_relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf **mbufs,
-                        u32 count, struct report_worker *report,
-                        u64 cycles[static STAGES_COUNT])
+			u32 count, struct report_worker *report, u64 cycles[static STAGES_COUNT])
 {
 	struct laps laps = {cycles, rte_rdtsc()};
 	struct burst *burst = &relay->burst;

@@ -11,7 +11,6 @@ extern const char *const stages_names[STAGES_COUNT];
 
 /* relay_burst(), and adds the cycles that each stage took to cycles[]. */
 void stages_relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf **mbufs,
-                        u32 count, struct report_worker *report,
-                        u64 cycles[static STAGES_COUNT]);
+			u32 count, struct report_worker *report, u64 cycles[static STAGES_COUNT]);
 
 #endif

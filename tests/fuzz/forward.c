@@ -59,7 +59,7 @@ static void check_forwarded(const struct burst *burst, u32 i, const struct input
 
 	frame_require(frame >= input->together);
 	frame_require(frame + burst->frame_bytes[i] <=
-	              input->together + input->headroom + input->len);
+		      input->together + input->headroom + input->len);
 	frame_require(burst->frame_bytes[i] == 14 + overhead + burst->l3_len[i]);
 	frame_require(burst->contiguous_bytes[i] == burst->frame_bytes[i]);
 	frame_require(memcmp(outer + overhead, input->bytes + 14, burst->l3_len[i]) == 0);
@@ -80,10 +80,10 @@ static void check_kept(const struct burst *burst, u32 i, const struct input *inp
 }
 
 static void check_packet(struct fixture *reference, const struct burst *burst, u32 i,
-                         const struct input *input)
+			 const struct input *input)
 {
 	struct outcome outcome = fixture_forward(reference, input->alone + input->headroom,
-	                                         input->len, input->headroom);
+						 input->len, input->headroom);
 
 	frame_require(burst->verdict[i] < VERDICT_COUNT);
 	frame_require(burst->verdict[i] == outcome.verdict);
@@ -103,7 +103,7 @@ static void apply_settings(struct fixture *fixture, u8 settings)
 }
 
 static void run_burst(struct fixture *together, struct fixture *alone, const uint8_t *data,
-                      size_t size)
+		      size_t size)
 {
 	static struct input inputs[BURST_MAX];
 	static struct burst burst;
@@ -122,7 +122,7 @@ static void run_burst(struct fixture *together, struct fixture *alone, const uin
 		free(inputs[i].alone);
 	}
 	frame_require(memcmp(together->env.flows, alone->env.flows,
-	                     FLOW_BUCKETS * sizeof(struct flow_bucket)) == 0);
+			     FLOW_BUCKETS * sizeof(struct flow_bucket)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

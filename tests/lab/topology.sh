@@ -24,21 +24,37 @@ export LAB_VIP_V4=203.0.113.10 LAB_VIP_V6=2001:db8:80::10
 export LAB_CONFIG=$LAB_DIR/shunt.yaml
 lab_source=$(dirname "${BASH_SOURCE[0]}")
 
-# lab_in NAMESPACE COMMAND..: not `ip netns exec`, which remounts /sys. Daemons are started as
-# `nsenter ... &` themselves: behind a function, $! would be a subshell's.
+# lab_in NAMESPACE COMMAND..: not `ip netns exec`, which remounts /sys.
 lab_in() {
 	local namespace=$1
 	shift
 	nsenter --net="/run/netns/$namespace" "$@"
 }
 
-# lab_wait SECONDS WHAT COMMAND..: until the command succeeds.
+# lab_daemon NAME NAMESPACE COMMAND..: in the background, with NAME.pid and NAME.log. Not by
+# lab_in: $! would be the number of a shell that runs the function.
+lab_daemon() {
+	local name=$1 namespace=$2
+	shift 2
+	nsenter --net="/run/netns/$namespace" "$@" >"$LAB_DIR/$name.log" 2>&1 &
+	echo $! >"$LAB_DIR/$name.pid"
+}
+
+lab_daemons_live() {
+	local file
+	for file in "$LAB_DIR"/*.pid; do
+		kill -0 "$(<"$file")" 2>/dev/null || return 1
+	done
+}
+
+# lab_wait SECONDS NAME COMMAND..: until the command says that the daemon is ready.
 lab_wait() {
-	local deadline=$((SECONDS + $1)) what=$2
+	local deadline=$((SECONDS + $1)) name=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
-		if ((SECONDS >= deadline)); then
-			echo "lab: $what: not within the time it may take" >&2
+		if ((SECONDS >= deadline)) || ! lab_daemons_live; then
+			echo "lab: $name does not get ready; its log:" >&2
+			cat "$LAB_DIR/$name.log" >&2
 			return 1
 		fi
 		sleep 0.05
@@ -49,6 +65,7 @@ lab_wait() {
 lab_namespace() {
 	ip netns add "$1"
 	ip -n "$1" link set lo up
+	# shellcheck disable=SC2016 # expanded there
 	lab_in "$1" sh -c '
 		cd /proc/sys/net
 		for file in ipv4/conf/all/rp_filter ipv4/conf/default/rp_filter \
@@ -95,13 +112,14 @@ lab_network() {
 	done
 }
 
-# The name that a backend answers with is how a client learns where its connection landed.
+# One process, which stays root of the namespace: no other user exists there. The name that it
+# answers with is how a client learns where its connection landed.
 lab_nginx_config() {
 	cat <<-END
-		user root; # of the namespace, so that nothing changes its user
+		user root;
 		daemon off;
 		master_process off;
-		pid $LAB_DIR/$1/nginx.pid;
+		pid $LAB_DIR/$1/pid;
 		events { worker_connections 4096; }
 		http {
 			access_log off;
@@ -124,37 +142,24 @@ lab_nginx_config() {
 
 # lab_backend NAME: a web server, and shunt-decap in front of it.
 lab_backend() {
-	mkdir -p "$LAB_DIR/$1"
+	mkdir "$LAB_DIR/$1"
 	lab_nginx_config "$1" >"$LAB_DIR/$1/nginx.conf"
-	nsenter --net="/run/netns/$1" nginx -e "$LAB_DIR/$1/nginx.log" -c "$LAB_DIR/$1/nginx.conf" \
-		>>"$LAB_DIR/$1/nginx.log" 2>&1 &
-	nsenter --net="/run/netns/$1" shunt-decap --mode tun --from 172.16.0.0/16 --from 100::/64 \
-		--vip "$LAB_VIP_V4" --vip "$LAB_VIP_V6" >"$LAB_DIR/$1/decap.log" 2>&1 &
-}
-
-lab_backend_ready() {
-	grep -q 'ready:' "$LAB_DIR/$1/decap.log" && [[ -s $LAB_DIR/$1/nginx.pid ]]
+	lab_daemon "nginx-$1" "$1" nginx -e stderr -c "$LAB_DIR/$1/nginx.conf"
+	lab_daemon "decap-$1" "$1" shunt-decap --mode tun --from 172.16.0.0/16 --from 100::/64 \
+		--vip "$LAB_VIP_V4" --vip "$LAB_VIP_V6"
 }
 
 lab_backends() {
 	local name
-	mkdir -p "$LAB_DIR/www"
+	mkdir "$LAB_DIR/www"
 	head -c 64M /dev/urandom >"$LAB_DIR/www/large"
 	for name in b1 b2 b3; do
 		lab_backend "$name"
 	done
 	for name in b1 b2 b3; do
-		lab_wait 30 "nginx and shunt-decap on $name" lab_backend_ready "$name" || {
-			cat "$LAB_DIR/$name/decap.log" "$LAB_DIR/$name/nginx.log" >&2
-			return 1
-		}
+		lab_wait 30 "nginx-$name" test -s "$LAB_DIR/$name/pid"
+		lab_wait 30 "decap-$name" grep -q 'ready:' "$LAB_DIR/decap-$name.log"
 	done
-}
-
-lab_config() {
-	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
-		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
 }
 
 # The balancer's device is in its own namespace when it is born. Once it is started, its
@@ -175,15 +180,12 @@ lab_plug() {
 
 lab_balancer() {
 	mkdir -p /run/shunt "$LAB_DIR/state"
-	nsenter --net=/run/netns/lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt \
-		--state-dir "$LAB_DIR/state" >"$LAB_DIR/shuntd.log" 2>&1 &
-	echo $! >"$LAB_DIR/shuntd.pid"
-	nsenter --net=/run/netns/lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt \
-		>"$LAB_DIR/shunt-dpdk.log" 2>&1 &
-	echo $! >"$LAB_DIR/shunt-dpdk.pid"
-	if ! lab_wait 30 "shunt-dpdk" grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"; then
-		cat "$LAB_DIR/shunt-dpdk.log" "$LAB_DIR/shuntd.log" >&2
-		return 1
-	fi
+	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
+		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
+		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
+	lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
+	lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
+	lab_wait 30 shuntd test -S /run/shunt/api.sock
+	lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
 	lab_plug
 }

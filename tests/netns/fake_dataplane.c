@@ -30,6 +30,7 @@
 
 #define TICK_MS 1
 #define CALL_MS 5000
+#define KERNEL_NAME_BYTES 16
 
 enum mode { FOLLOW, STICK, MUTE };
 
@@ -41,9 +42,9 @@ struct fake {
 	struct arena_view held;   /* that the tables are in */
 	struct tables tables;     /* generation 0: none held */
 	u64 held_root, held_hash;
-	struct report report;     /* on the newest */
+	struct report report; /* on the newest */
 	struct flow_tables flows;
-	unsigned arenas, faults;  /* offers; tables that were wrong, or changed while held */
+	unsigned arenas, faults; /* offers; tables that were wrong, or changed while held */
 	char refusal[ATTACH_TEXT_MAX];
 };
 
@@ -65,10 +66,11 @@ static u64 tables_hash(const struct tables *tables)
 
 	hash = hash_bytes(hash, tables->buckets, tables->buckets_count * sizeof(*tables->buckets));
 	hash = hash_bytes(hash, tables->services, records * sizeof(*tables->services));
-	hash = hash_bytes(hash, tables->backends, tables->backends_count * sizeof(*tables->backends));
+	hash = hash_bytes(hash, tables->backends,
+			  tables->backends_count * sizeof(*tables->backends));
 	for (u64 i = 0; i < records; i++)
 		hash = hash_bytes(hash, tables->arena + tables->services[i].maglev_offset,
-		                  tables->services[i].maglev_size * sizeof(u16));
+				  tables->services[i].maglev_size * sizeof(u16));
 	return hash;
 }
 
@@ -91,7 +93,7 @@ static void tables_take(struct fake *fake)
 	u64 root = fake->newest.base ? arena_root_offset(&fake->newest) : 0;
 
 	if (root == 0 || (fake->tables.generation && fake->held.base == fake->newest.base &&
-	                  root == fake->held_root))
+			  root == fake->held_root))
 		return;
 	held_release(fake);
 	if (arena_tables(&fake->newest, root, &fake->tables) < 0) {
@@ -102,7 +104,7 @@ static void tables_take(struct fake *fake)
 	fake->held_root = root;
 	fake->held_hash = tables_hash(&fake->tables);
 	__atomic_store_n(&report_worker(&fake->report, 0)->generation, fake->tables.generation,
-	                 __ATOMIC_RELEASE);
+			 __ATOMIC_RELEASE);
 }
 
 static void tick(struct fake *fake)
@@ -165,7 +167,8 @@ static void listen_to(struct fake *fake)
 	int fds[ATTACH_FDS_MAX];
 	int err;
 
-	while (fake->socket >= 0 && (err = attach_receive(fake->socket, &message, fds)) != -EAGAIN) {
+	while (fake->socket >= 0 &&
+	       (err = attach_receive(fake->socket, &message, fds)) != -EAGAIN) {
 		if (err) {
 			hang_up(fake);
 			return;
@@ -183,10 +186,11 @@ static void listen_to(struct fake *fake)
 static bool mac_read(const char *text, u8 mac[static 6])
 {
 	return sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3],
-	              &mac[4], &mac[5]) == 6;
+		      &mac[4], &mac[5]) == 6;
 }
 
-static bool hello(struct fake *fake, const char *kernel_name, const char *gateway, unsigned abi)
+static bool hello(struct fake *fake, const char kernel_name[static KERNEL_NAME_BYTES],
+		  const char *gateway, unsigned abi)
 {
 	struct attach_message message;
 	char path[256];
@@ -206,8 +210,7 @@ static bool hello(struct fake *fake, const char *kernel_name, const char *gatewa
 	strcpy(message.engine, "fake");
 	strcpy(message.ports[0].name, "uplink0");
 	if (strcmp(kernel_name, "-") != 0)
-		snprintf(message.ports[0].kernel_name, sizeof(message.ports[0].kernel_name), "%s",
-		         kernel_name);
+		memcpy(message.ports[0].kernel_name, kernel_name, KERNEL_NAME_BYTES);
 	mac_read("02:00:00:00:00:01", message.ports[0].mac);
 	mac_read(gateway, message.ports[0].gateway_mac);
 	message.ports[0].mtu = 1500;
@@ -226,7 +229,7 @@ static bool garbage(struct fake *fake)
 /* --- Commands ------------------------------------------------------------------------- */
 
 static bool count(struct fake *fake, unsigned at, unsigned long long packets,
-                  unsigned long long bytes, bool traffic)
+		  unsigned long long bytes, bool traffic)
 {
 	struct report_worker *worker;
 
@@ -255,11 +258,11 @@ static void state_print(struct fake *fake)
 
 static bool command(struct fake *fake, const char *line)
 {
-	char a[32], b[32];
+	char a[KERNEL_NAME_BYTES] = "", b[32];
 	unsigned at, abi = ARENA_ABI;
 	unsigned long long packets, bytes;
 
-	if (sscanf(line, "hello %31s %31s %u", a, b, &abi) >= 2)
+	if (sscanf(line, "hello %15s %31s %u", a, b, &abi) >= 2)
 		return hello(fake, a, b, abi);
 	if (strcmp(line, "follow") == 0)
 		return (fake->mode = FOLLOW) == FOLLOW;
@@ -310,7 +313,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, NULL, _IONBF, 0); /* poll() must see what is left */
 	for (;;) {
 		struct pollfd fds[] = {{.fd = 0, .events = POLLIN},
-		                       {.fd = fake.socket, .events = POLLIN}};
+				       {.fd = fake.socket, .events = POLLIN}};
 
 		poll(fds, 2, TICK_MS);
 		listen_to(&fake);

@@ -20,10 +20,14 @@ static void tells_the_families_apart(void **state)
 		const char *text;
 		bool v4, zero;
 	} cases[] = {
-		{"::ffff:0.0.0.0", true, false}, {"::ffff:255.255.255.255", true, false},
-		{"::", false, true},             {"::192.0.2.1", false, false},
-		{"::1", false, false},           {"::fffe:192.0.2.1", false, false},
-		{"::1:ffff:c000:201", false, false}, {"1::ffff:192.0.2.1", false, false},
+		{"::ffff:0.0.0.0", true, false},
+		{"::ffff:255.255.255.255", true, false},
+		{"::", false, true},
+		{"::192.0.2.1", false, false},
+		{"::1", false, false},
+		{"::fffe:192.0.2.1", false, false},
+		{"::1:ffff:c000:201", false, false},
+		{"1::ffff:192.0.2.1", false, false},
 		{"2001:db8::1", false, false},
 	};
 

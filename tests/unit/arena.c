@@ -104,7 +104,7 @@ static void refuses_a_wrong_header(void **state)
 		set_field(arena_help_header(&help), cases[i].field, cases[i].value);
 		arena_help_seal(&help, ARENA_SEALS_ALL);
 		assert_int_equal(arena_attach(help.fd, &view, message, sizeof(message)),
-		                 cases[i].err);
+				 cases[i].err);
 		if (!strstr(message, cases[i].says))
 			fail_msg("\"%s\" does not say \"%s\"", message, cases[i].says);
 		assert_null(view.base);
@@ -144,10 +144,9 @@ static void a_newer_writer_may_be_readable(void **state)
 
 static void refuses_what_may_change_size_or_hands(void **state)
 {
-	static const int seals[] = {
-		0, F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE,
-		F_SEAL_GROW | F_SEAL_FUTURE_WRITE,
-	};
+	static const int seals[] = {0, F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_GROW,
+				    F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE,
+				    F_SEAL_GROW | F_SEAL_FUTURE_WRITE};
 
 	for (size_t i = 0; i < ARRAY_LEN(seals); i++) {
 		struct arena_help help = arena_help_make(fixture);
@@ -213,11 +212,19 @@ static void root_offsets_stay_inside(void **state)
 {
 	struct watched watched = watched_new();
 	const u64 size = watched.view.size_bytes;
-	const u64 offsets[] = {
-		0, 1, 64, ARENA_HEADER_BYTES - 1, size - 127, size - 1, size, size + 1,
-		~0ull, ~0ull - 63, 1ull << 63, watched.help.root_offset + 1,
-		watched.help.root_offset + 64,
-	};
+	const u64 offsets[] = {0,
+			       1,
+			       64,
+			       ARENA_HEADER_BYTES - 1,
+			       size - 127,
+			       size - 1,
+			       size,
+			       size + 1,
+			       ~0ull,
+			       ~0ull - 63,
+			       1ull << 63,
+			       watched.help.root_offset + 1,
+			       watched.help.root_offset + 64};
 	struct tables tables, before;
 
 	memset(&before, 0x11, sizeof(before));
@@ -239,7 +246,7 @@ static void a_torn_root_is_refused(void **state)
 	for (u32 i = 0; i < sizeof(struct arena_root); i++) {
 		root[i] ^= 0x40;
 		assert_int_equal(arena_tables(&watched.view, watched.help.root_offset, &tables),
-		                 -EINVAL);
+				 -EINVAL);
 		root[i] ^= 0x40;
 	}
 	assert_int_equal(arena_tables(&watched.view, watched.help.root_offset, &tables), 0);
@@ -333,7 +340,7 @@ static u64 follow_everything(const struct tables *tables)
 		sum += tables->buckets[i / SERVICE_BUCKET_KEYS].keys[i % SERVICE_BUCKET_KEYS];
 		for (u32 k = 0; k < ARRAY_LEN(hashes); k++) {
 			u16 number = env_maglev(&env, service,
-			                        maglev_slot(hashes[k], service->maglev_size));
+						maglev_slot(hashes[k], service->maglev_size));
 
 			sum += number;
 			sum += env_backend(&env, service, number) != NULL;
@@ -360,19 +367,19 @@ static void no_root_leads_outside(void **state)
 	for (u32 round = 0; round < 6000; round++) {
 		struct watched watched = watched_new();
 		struct arena_root *root = arena_help_root(&watched.help);
-		u64 services_offset = root->services_offset, backends_offset = root->backends_offset;
+		struct service *services =
+			(struct service *)(watched.help.base + root->services_offset);
+		struct backend *backends =
+			(struct backend *)(watched.help.base + root->backends_offset);
 		struct tables tables;
 
 		for (u32 i = random_below(&random, 4); i > 0; i--)
 			spoil_root(&random, root, watched.view.size_bytes);
 		for (u32 i = random_below(&random, 3); i > 0; i--)
-			spoil_service(&random,
-			              (struct service *)(watched.view.base + services_offset) +
-			                      random_below(&random, FIXTURE_SERVICES),
-			              watched.view.size_bytes);
+			spoil_service(&random, &services[random_below(&random, FIXTURE_SERVICES)],
+				      watched.view.size_bytes);
 		if (random_one_in(&random, 8))
-			((struct backend *)(watched.view.base + backends_offset))
-				[random_below(&random, FIXTURE_BACKENDS)].counter =
+			backends[random_below(&random, FIXTURE_BACKENDS)].counter =
 				(u32)random_value(&random, watched.view.size_bytes);
 		arena_help_sign(&watched.help);
 		if (arena_tables(&watched.view, watched.help.root_offset, &tables) == 0) {
@@ -408,7 +415,7 @@ static void an_idle_record_leads_nowhere(void **state)
 			break;
 		}
 		assert_int_equal(arena_tables(&watched.view, watched.help.root_offset, &tables),
-		                 -EINVAL);
+				 -EINVAL);
 		free(watched.help.base);
 	}
 }
@@ -419,13 +426,13 @@ static void tables_lie_on_cache_lines(void **state)
 		struct watched watched = watched_new();
 		struct arena_root *root = arena_help_root(&watched.help);
 		u64 *offsets[] = {&root->buckets_offset, &root->services_offset,
-		                  &root->backends_offset};
+				  &root->backends_offset};
 		struct tables tables;
 
 		*offsets[which] += 8;
 		arena_help_sign(&watched.help);
 		assert_int_equal(arena_tables(&watched.view, watched.help.root_offset, &tables),
-		                 -EINVAL);
+				 -EINVAL);
 		free(watched.help.base);
 	}
 }

@@ -65,7 +65,8 @@ static inline void arena_help_fill(struct arena_help *help, const struct fixture
 	};
 	u64 maglev_offset;
 
-	root.buckets_offset = arena_help_copy(help, &used, fixture->buckets, sizeof(fixture->buckets));
+	root.buckets_offset =
+		arena_help_copy(help, &used, fixture->buckets, sizeof(fixture->buckets));
 	root.services_offset =
 		arena_help_copy(help, &used, fixture->services, sizeof(fixture->services));
 	root.backends_offset =

@@ -129,7 +129,8 @@ static void malformed_messages_leave_nothing_open(void **state)
 		{"one byte", 1, ATTACH_MAGIC, 0, 2, -EPROTO},
 		{"long", sizeof(struct attach_message) + 1, ATTACH_MAGIC, 0, 2, -EPROTO},
 		{"three descriptors", sizeof(struct attach_message), ATTACH_MAGIC, 0, 3, -EPROTO},
-		{"sixteen descriptors", sizeof(struct attach_message), ATTACH_MAGIC, 0, 16, -EPROTO},
+		{"sixteen descriptors", sizeof(struct attach_message), ATTACH_MAGIC, 0, 16,
+		 -EPROTO},
 		{"sixteen with nonsense", 5, 0, 0, 16, -EPROTO},
 		{"empty", 0, 0, 0, 0, -ECONNRESET},
 		{"empty with descriptors", 0, 0, 0, 2, -ECONNRESET},
@@ -176,7 +177,8 @@ static void strings_without_end_get_one(void **state)
 	assert_int_equal(strlen(in.text), sizeof(in.text) - 1);
 	for (u32 i = 0; i < ATTACH_PORTS_MAX; i++) {
 		assert_int_equal(strlen(in.ports[i].name), sizeof(in.ports[i].name) - 1);
-		assert_int_equal(strlen(in.ports[i].kernel_name), sizeof(in.ports[i].kernel_name) - 1);
+		assert_int_equal(strlen(in.ports[i].kernel_name),
+				 sizeof(in.ports[i].kernel_name) - 1);
 	}
 	pair_free(&pair);
 }
@@ -219,7 +221,7 @@ static void several_messages_queue(void **state)
 static void ends_meet_at_a_path(void **state)
 {
 	u32 descriptors = open_descriptors();
-	char folder[] = "attach-XXXXXX", path[64], far[200];
+	char folder[] = P_tmpdir "/attach-XXXXXX", path[64], far[200];
 	struct attach_message out, in;
 	int listening, caller, called, got[ATTACH_FDS_MAX];
 	struct stat stat_path;

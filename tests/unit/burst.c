@@ -46,7 +46,7 @@ static void twins_run(struct twins *twins)
 {
 	for (u32 i = 0; i < twins->burst.count; i++)
 		twins->outcome[i] = fixture_forward(twins->one_by_one, twins->buffer[0][i] + ROOM,
-		                                    twins->len[i], twins->headroom[i]);
+						    twins->len[i], twins->headroom[i]);
 	burst_process(&twins->together->env, &twins->burst);
 }
 
@@ -68,13 +68,14 @@ static void twins_compare(struct twins *twins, u32 i)
 
 	if (burst->verdict[i] != outcome->verdict)
 		fail_msg("packet %u of %u: %s in a burst, %s alone", i, burst->count,
-		         verdict_reason(burst->verdict[i]), verdict_reason(outcome->verdict));
+			 verdict_reason(burst->verdict[i]), verdict_reason(outcome->verdict));
 	twins->verdicts[outcome->verdict]++;
 	assert_int_equal(burst->backend_number[i], outcome->number);
 	assert_int_equal(burst->l3_len[i], outcome->l3_len);
 	assert_int_equal(twins_service(b, burst->service[i]), twins_service(a, outcome->service));
 	assert_int_equal(twins_backend(b, burst->backend[i]), twins_backend(a, outcome->backend));
-	assert_int_equal(burst->frame[i] - twins->buffer[1][i], outcome->frame - twins->buffer[0][i]);
+	assert_int_equal(burst->frame[i] - twins->buffer[1][i],
+			 outcome->frame - twins->buffer[0][i]);
 	assert_int_equal(burst->frame_bytes[i], outcome->frame_bytes);
 	assert_int_equal(burst->contiguous_bytes[i], outcome->frame_bytes);
 	if (verdict_action(outcome->verdict) == ACTION_FORWARD)
@@ -96,8 +97,9 @@ static void twins_rounds(struct twins *twins, struct random *random, u32 flow_bu
 		for (u32 i = 0; i < twins->burst.count; i++)
 			twins_compare(twins, i);
 		if (flow_buckets)
-			assert_memory_equal(twins->one_by_one->env.flows, twins->together->env.flows,
-			                    flow_buckets * sizeof(struct flow_bucket));
+			assert_memory_equal(twins->one_by_one->env.flows,
+					    twins->together->env.flows,
+					    flow_buckets * sizeof(struct flow_bucket));
 	}
 	fixture_free(twins->one_by_one);
 	fixture_free(twins->together);
@@ -143,7 +145,7 @@ static u16 neighbour_port(const struct fixture *fixture, const struct service *s
 		packet.source_port = BE16(++candidate);
 		flow_key_of(service, &packet, env_seed(&fixture->env), &other);
 	} while (flow_bucket_first(other.hash, service->number, fixture->env.flow_buckets) !=
-	         flow_bucket_first(key.hash, service->number, fixture->env.flow_buckets));
+		 flow_bucket_first(key.hash, service->number, fixture->env.flow_buckets));
 	return candidate;
 }
 
@@ -190,7 +192,8 @@ static void a_frame_in_pieces_keeps_its_lengths(void **state)
 	u8 *buffer = malloc(ROOM + 60);
 	u32 overhead;
 
-	frame_build(&frame, &(struct frame_spec){WEB4, .tcp_flags = FRAME_ACK, .payload_bytes = 900});
+	frame_build(&frame,
+		    &(struct frame_spec){WEB4, .tcp_flags = FRAME_ACK, .payload_bytes = 900});
 	memcpy(buffer + ROOM, frame.bytes, 60);
 	burst.frame[0] = buffer + ROOM;
 	burst.contiguous_bytes[0] = 60;

@@ -44,23 +44,25 @@ static void publish(const struct fixture *fixture)
 static void check_frame(struct fixture *fixture, const struct frame *frame, const char *name)
 {
 	static const u32 returns[ACTION_COUNT] = {
-		[ACTION_FORWARD] = XDP_TX, [ACTION_REPLY] = XDP_TX,
-		[ACTION_PASS] = XDP_PASS, [ACTION_DROP] = XDP_DROP,
+		[ACTION_FORWARD] = XDP_TX,
+		[ACTION_REPLY] = XDP_TX,
+		[ACTION_PASS] = XDP_PASS,
+		[ACTION_DROP] = XDP_DROP,
 	};
 	u8 buffer[ROOM + FRAME_MAX_BYTES], out[OUT_BYTES];
 	struct outcome outcome;
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->bytes, .data_size_in = frame->len,
-	            .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
 
 	memcpy(buffer + ROOM, frame->bytes, frame->len);
 	outcome = fixture_forward(fixture, buffer + ROOM, frame->len, ROOM);
 	assert_int_equal(bpf_prog_test_run_opts(kernel.program, &run), 0);
 	if (kernel.state->verdict != outcome.verdict)
 		fail_msg("%s: %s in the kernel, %s here", name,
-		         kernel.state->verdict < VERDICT_COUNT
-		                 ? verdict_reason((enum verdict)kernel.state->verdict)
-		                 : "nothing",
-		         verdict_reason(outcome.verdict));
+			 kernel.state->verdict < VERDICT_COUNT
+				 ? verdict_reason((enum verdict)kernel.state->verdict)
+				 : "nothing",
+			 verdict_reason(outcome.verdict));
 	assert_int_equal(run.retval, returns[verdict_action(outcome.verdict)]);
 	assert_int_equal(kernel.state->backend_number, outcome.number);
 	assert_int_equal(kernel.state->l3_len, outcome.l3_len);
@@ -100,7 +102,7 @@ static void random_traffic_comes_out_the_same(void **state)
 		if (i % FRAMES_BETWEEN_CHANGES == 0) {
 			if (i > 0)
 				assert_memory_equal(kernel.state->flows, fixture->env.flows,
-				                    sizeof(kernel.state->flows));
+						    sizeof(kernel.state->flows));
 			traffic_change(&random, fixture);
 			publish(fixture);
 		}
@@ -143,13 +145,13 @@ static int load(const char *path)
 	err = bpf_object__load(kernel.object);
 	if (err)
 		return err;
-	kernel.program = bpf_program__fd(
-		bpf_object__find_program_by_name(kernel.object, "check_core"));
+	kernel.program =
+		bpf_program__fd(bpf_object__find_program_by_name(kernel.object, "check_core"));
 	map = bpf_object__find_map_by_name(kernel.object, ".bss");
 	if (kernel.program < 0 || !map || bpf_map__value_size(map) < sizeof(*kernel.state))
 		return -ENOENT;
 	base = mmap(NULL, sizeof(*kernel.state), PROT_READ | PROT_WRITE, MAP_SHARED,
-	            bpf_map__fd(map), 0);
+		    bpf_map__fd(map), 0);
 	if (base == MAP_FAILED)
 		return -errno;
 	kernel.state = base;

@@ -8,10 +8,26 @@
 static void folds_every_carry(void **state)
 {
 	static const u64 sums[] = {
-		0,          1,          0xfffe,      0xffff,       0x10000,      0x10001,
-		0x1fffe,    0x1ffff,    0xffff0000,  0xffffffff,   0x100000000,  0x1ffffffff,
-		0xffff0001, 0xfffeffff, 0xffffffff00000000, 0xfffffffffffffffe, 0xffffffffffffffff,
-		0x0001fffeffffffff, 0xffff0000ffff0000, 0x00010001fffefffe,
+		0,
+		1,
+		0xfffe,
+		0xffff,
+		0x10000,
+		0x10001,
+		0x1fffe,
+		0x1ffff,
+		0xffff0000,
+		0xffffffff,
+		0x100000000,
+		0x1ffffffff,
+		0xffff0001,
+		0xfffeffff,
+		0xffffffff00000000,
+		0xfffffffffffffffe,
+		0xffffffffffffffff,
+		0x0001fffeffffffff,
+		0xffff0000ffff0000,
+		0x00010001fffefffe,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(sums); i++) {

@@ -5,88 +5,77 @@
 #include "tests/unit/cmocka_help.h"
 #include "tests/unit/fixture.h"
 
-#define ETHERNET(backend, high, low) 2, 0, 0, 0, 1, backend, 2, 0, 0, 0, 0, 1, high, low
-
+/* An inner packet of 100 bytes, TOS 0xb9, ID 0xbeef; entropy 0xabcde. The four lines of a case:
+ * Ethernet; IPv4 (version and IHL, TOS, total length, ID, flags | TTL, protocol, checksum, source
+ * with the entropy in its host bits, destination) or IPv6 (version, class and label, payload
+ * length, next header, hop limit | source | destination); UDP and GUE (variant, control and
+ * length, protocol, flags). */
 static const struct {
 	const char *name;
 	u8 backend;
 	bool inner_v6, df;
 	u8 overhead;
-	u8 bytes[14 + 52];
+	const char *bytes; /* hexadecimal */
 } cases[] = {
-	/* An inner packet of 100 bytes, TOS 0xb9, ID 0xbeef; entropy 0xabcde. */
+	/* ID 0 with DF: RFC 6864 section 4.1; else the sender's, 0xbeef ^ 0xbcde. */
 	{"IPv4 in IPv4 with DF", BACKEND_IPIP4, false, true, 20,
-	 {ETHERNET(1, 0x08, 0x00),
-	  0x45, 0xb9, 0, 120,            /* version, IHL; TOS; total length */
-	  0, 0, 0x40, 0,                 /* ID 0 (atomic, RFC 6864); DF */
-	  64, 4, 0xc5, 0xd9,             /* TTL; protocol 4; checksum */
-	  172, 16, 0xbc, 0xde,           /* 172.16/16, entropy in the host bits */
-	  10, 0, 1, 1}},
+	 "020000000101 020000000001 0800"
+	 "45b9 0078 0000 4000 4004 c5d9 ac10bcde 0a000101"},
 	{"IPv4 in IPv4 without DF", BACKEND_IPIP4, false, false, 20,
-	 {ETHERNET(1, 0x08, 0x00),
-	  0x45, 0xb9, 0, 120,
-	  0x02, 0x31, 0, 0,              /* ID 0xbeef ^ 0xbcde */
-	  64, 4, 0x03, 0xa9,
-	  172, 16, 0xbc, 0xde,
-	  10, 0, 1, 1}},
+	 "020000000101 020000000001 0800"
+	 "45b9 0078 0231 0000 4004 03a9 ac10bcde 0a000101"},
+	/* Protocol 41: RFC 4213 section 3.5. */
 	{"IPv6 in IPv4", BACKEND_IPIP4, true, true, 20,
-	 {ETHERNET(1, 0x08, 0x00),
-	  0x45, 0xb9, 0, 120,
-	  0, 0, 0x40, 0,
-	  64, 41, 0xc5, 0xb4,            /* protocol 41, RFC 4213 section 3.5 */
-	  172, 16, 0xbc, 0xde,
-	  10, 0, 1, 1}},
+	 "020000000101 020000000001 0800"
+	 "45b9 0078 0000 4000 4029 c5b4 ac10bcde 0a000101"},
 	{"IPv4 in IPv6", BACKEND_IPIP6, false, true, 40,
-	 {ETHERNET(2, 0x86, 0xdd),
-	  0x6b, 0x9a, 0xbc, 0xde,        /* version 6; class 0xb9; label 0xabcde */
-	  0, 100, 4, 64,                 /* payload length; next header 4; hop limit */
-	  0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xbc, 0xde,
-	  0xfd, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2}},
+	 "020000000102 020000000001 86dd"
+	 "6b9abcde 0064 04 40"
+	 "fd00 0000 0000 0001 0000 0000 0000 bcde"
+	 "fd00 0000 0000 0002 0000 0000 0000 0002"},
 	{"IPv6 in IPv6", BACKEND_IPIP6, true, true, 40,
-	 {ETHERNET(2, 0x86, 0xdd),
-	  0x6b, 0x9a, 0xbc, 0xde,
-	  0, 100, 41, 64,
-	  0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xbc, 0xde,
-	  0xfd, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2}},
+	 "020000000102 020000000001 86dd"
+	 "6b9abcde 0064 29 40"
+	 "fd00 0000 0000 0001 0000 0000 0000 bcde"
+	 "fd00 0000 0000 0002 0000 0000 0000 0002"},
+	/* Source port 0xc000 | entropy, port 6080, length 8 + 4 + 100, no checksum. */
 	{"IPv4 in GUE over IPv4", BACKEND_GUE4, false, false, 32,
-	 {ETHERNET(3, 0x08, 0x00),
-	  0x45, 0xb9, 0, 132,
-	  0x02, 0x31, 0, 0,
-	  64, 17, 0x03, 0x8e,
-	  172, 16, 0xbc, 0xde,
-	  10, 0, 1, 3,
-	  0xfc, 0xde, 0x17, 0xc0,        /* source port 0xc000 | entropy; port 6080 */
-	  0, 112, 0, 0,                  /* UDP length 8 + 4 + 100; no checksum */
-	  0, 4, 0, 0}},                  /* variant 0, no control, no options; IPv4; no flags */
+	 "020000000103 020000000001 0800"
+	 "45b9 0084 0231 0000 4011 038e ac10bcde 0a000103"
+	 "fcde 17c0 0070 0000 00 04 0000"},
 	{"IPv6 in GUE over IPv4", BACKEND_GUE4, true, true, 32,
-	 {ETHERNET(3, 0x08, 0x00),
-	  0x45, 0xb9, 0, 132,
-	  0, 0, 0x40, 0,
-	  64, 17, 0xc5, 0xbe,
-	  172, 16, 0xbc, 0xde,
-	  10, 0, 1, 3,
-	  0xfc, 0xde, 0x17, 0xc0,
-	  0, 112, 0, 0,
-	  0, 41, 0, 0}},
+	 "020000000103 020000000001 0800"
+	 "45b9 0084 0000 4000 4011 c5be ac10bcde 0a000103"
+	 "fcde 17c0 0070 0000 00 29 0000"},
 	{"IPv4 in GUE over IPv6", BACKEND_GUE6, false, false, 52,
-	 {ETHERNET(4, 0x86, 0xdd),
-	  0x6b, 0x9a, 0xbc, 0xde,
-	  0, 112, 17, 64,
-	  0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xbc, 0xde,
-	  0xfd, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4,
-	  0xfc, 0xde, 0x17, 0xc0,
-	  0, 112, 0, 0,
-	  0, 4, 0, 0}},
+	 "020000000104 020000000001 86dd"
+	 "6b9abcde 0070 11 40"
+	 "fd00 0000 0000 0001 0000 0000 0000 bcde"
+	 "fd00 0000 0000 0002 0000 0000 0000 0004"
+	 "fcde 17c0 0070 0000 00 04 0000"},
 	{"IPv6 in GUE over IPv6", BACKEND_GUE6, true, true, 52,
-	 {ETHERNET(4, 0x86, 0xdd),
-	  0x6b, 0x9a, 0xbc, 0xde,
-	  0, 112, 17, 64,
-	  0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xbc, 0xde,
-	  0xfd, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4,
-	  0xfc, 0xde, 0x17, 0xc0,
-	  0, 112, 0, 0,
-	  0, 41, 0, 0}},
+	 "020000000104 020000000001 86dd"
+	 "6b9abcde 0070 11 40"
+	 "fd00 0000 0000 0001 0000 0000 0000 bcde"
+	 "fd00 0000 0000 0002 0000 0000 0000 0004"
+	 "fcde 17c0 0070 0000 00 29 0000"},
 };
+
+/* Returns how many bytes the text says. */
+static u32 from_hex(const char *text, u8 *bytes)
+{
+	u32 digits = 0;
+
+	for (; *text; text++) {
+		u8 value = (u8)(*text <= '9' ? *text - '0' : *text - 'a' + 10);
+
+		if (*text == ' ')
+			continue;
+		bytes[digits / 2] = (u8)(digits % 2 ? bytes[digits / 2] | value : value << 4);
+		digits++;
+	}
+	return digits / 2;
+}
 
 /* Writes the headers into a block of exactly their size. */
 static u8 *write_headers(const struct backend *backend, const struct packet *packet, u32 entropy)
@@ -101,25 +90,30 @@ static void writes_what_the_rfcs_say(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct packet packet = {
-			.l3_len = 100, .tos = 0xb9, .id = cases[i].inner_v6 ? 0 : BE16(0xbeef),
-			.flags = (cases[i].inner_v6 ? PACKET_V6 : 0) | (cases[i].df ? PACKET_DF : 0),
+			.l3_len = 100,
+			.tos = 0xb9,
+			.id = cases[i].inner_v6 ? 0 : BE16(0xbeef),
+			.flags =
+				(cases[i].inner_v6 ? PACKET_V6 : 0) | (cases[i].df ? PACKET_DF : 0),
 		};
 		struct backend backend;
+		u8 expected[14 + ENCAP_OVERHEAD_MAX];
 		u8 *out;
 
 		fixture_backend(&backend, cases[i].backend, cases[i].inner_v6);
 		assert_int_equal(encap_overhead(&backend), cases[i].overhead);
+		assert_int_equal(from_hex(cases[i].bytes, expected), 14 + cases[i].overhead);
 		out = write_headers(&backend, &packet, 0xabcde);
 		for (u32 k = 0; k < 14u + cases[i].overhead; k++)
-			if (out[k] != cases[i].bytes[k])
+			if (out[k] != expected[k])
 				fail_msg("%s: byte %u is %02x, not %02x", cases[i].name, k, out[k],
-				         cases[i].bytes[k]);
+					 expected[k]);
 		free(out);
 	}
 }
 
 static void check_ipv4(const u8 *ip, const struct backend *backend, const struct packet *packet,
-                       u32 entropy)
+		       u32 entropy)
 {
 	u32 mask = be16_to_cpu(backend->source_mask);
 	bool df = packet->flags & PACKET_DF;
@@ -130,18 +124,20 @@ static void check_ipv4(const u8 *ip, const struct backend *backend, const struct
 	assert_int_equal(get16(ip + 2), packet->l3_len + encap_overhead(backend));
 	assert_int_equal(get16(ip + 4), id);
 	assert_int_equal(get16(ip + 6), df ? 0x4000 : 0);
-	assert_int_equal(get16(ip + 14), get16((const u8 *)&backend->outer + 14) | (entropy & mask));
+	assert_int_equal(get16(ip + 14),
+			 get16((const u8 *)&backend->outer + 14) | (entropy & mask));
 	assert_true(frame_ipv4_is_sealed(ip));
 }
 
 static void check_ipv6(const u8 *ip, const struct backend *backend, const struct packet *packet,
-                       u32 entropy)
+		       u32 entropy)
 {
 	u32 mask = be16_to_cpu(backend->source_mask);
 
 	assert_int_equal(get32(ip), 6u << 28 | (u32)packet->tos << 20 | (entropy & 0xfffff));
 	assert_int_equal(get16(ip + 4), packet->l3_len + encap_overhead(backend) - 40);
-	assert_int_equal(get16(ip + 22), get16((const u8 *)&backend->outer + 22) | (entropy & mask));
+	assert_int_equal(get16(ip + 22),
+			 get16((const u8 *)&backend->outer + 22) | (entropy & mask));
 	assert_memory_equal(ip + 24, (const u8 *)&backend->outer + 24, 16);
 }
 
@@ -175,9 +171,9 @@ static void every_checksum_is_right(void **state)
 			.l3_len = 20 + random_below(&random, 65535 - 52 - 20),
 			.tos = (u8)random_next(&random),
 			.id = random_one_in(&random, 8) ? 0xffff : (be16)random_next(&random),
-			.flags = v6                        ? PACKET_V6 | PACKET_DF
-			         : random_one_in(&random, 2) ? PACKET_DF
-			                                     : 0,
+			.flags = v6                          ? PACKET_V6 | PACKET_DF
+				 : random_one_in(&random, 2) ? PACKET_DF
+							     : 0,
 		};
 		u32 entropy = random_one_in(&random, 8) ? 0xfffff : random_below(&random, 1 << 20);
 		struct backend backend;

@@ -54,7 +54,7 @@ static inline void fixture_backend(struct backend *out, u32 number, bool inner_v
 
 	memset(out, 0, sizeof(*out));
 	out->flags = BACKEND_PRESENT | (gue ? BACKEND_GUE : 0) | (outer_v6 ? BACKEND_OUTER_V6 : 0) |
-	             (number == BACKEND_LOST ? 0 : BACKEND_REACHABLE);
+		     (number == BACKEND_LOST ? 0 : BACKEND_REACHABLE);
 	out->mtu = number == BACKEND_NARROW ? FIXTURE_NARROW_MTU : FIXTURE_MTU;
 	out->port = (u8)(number & 1);
 	out->counter = 16 + number + (inner_v6 ? FIXTURE_SET : 0);
@@ -109,9 +109,8 @@ static inline struct addr fixture_addr(const char *text)
 }
 
 /* Adds a service whose slots go to backend numbers `first` to `last` in turn. */
-static inline struct service *fixture_service(struct fixture *fixture, const char *vip,
-                                              u8 protocol, u16 port, enum service_hash mode,
-                                              u16 first, u16 last)
+static inline struct service *fixture_service(struct fixture *fixture, const char *vip, u8 protocol,
+					      u16 port, enum service_hash mode, u16 first, u16 last)
 {
 	struct addr addr = fixture_addr(vip);
 	bool v6 = strchr(vip, ':') != NULL;
@@ -153,19 +152,20 @@ static inline void fixture_services(struct fixture *fixture)
 	fixture_service(fixture, "203.0.113.11", FRAME_TCP, 0, SERVICE_HASH_5TUPLE, first, last);
 	fixture_service(fixture, "203.0.113.12", FRAME_TCP, 80, SERVICE_HASH_SOURCE, first, last);
 	fixture_service(fixture, "203.0.113.12", FRAME_UDP, 0, SERVICE_HASH_SOURCE_DEST_PORT, first,
-	                last);
+			last);
 	fixture_service(fixture, "203.0.113.13", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, 0, 0);
 	fixture_service(fixture, "203.0.113.14", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, BACKEND_LOST,
-	                BACKEND_LOST);
+			BACKEND_LOST);
 	fixture_service(fixture, "203.0.113.15", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, BACKEND_NARROW,
-	                BACKEND_NARROW);
+			BACKEND_NARROW);
 	fixture_service(fixture, "203.0.113.16", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, BACKEND_GONE,
-	                BACKEND_GONE);
-	fixture_service(fixture, "2001:db8:1::10", FRAME_TCP, 443, SERVICE_HASH_5TUPLE, first, last);
+			BACKEND_GONE);
+	fixture_service(fixture, "2001:db8:1::10", FRAME_TCP, 443, SERVICE_HASH_5TUPLE, first,
+			last);
 	fixture_service(fixture, "2001:db8:1::10", FRAME_UDP, 53, SERVICE_HASH_SOURCE, first, last);
 	fixture_service(fixture, "2001:db8:1::11", FRAME_TCP, 0, SERVICE_HASH_5TUPLE, first, last);
 	fixture_service(fixture, "2001:db8:1::15", FRAME_TCP, 80, SERVICE_HASH_5TUPLE,
-	                BACKEND_NARROW, BACKEND_NARROW);
+			BACKEND_NARROW, BACKEND_NARROW);
 }
 
 /* The fixture with a flow table of that many buckets: 0, or above every service number. */
@@ -186,17 +186,18 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 	fixture_services(fixture);
 	memcpy(fixture->station.mac, frame_our_mac, 6);
 	fixture->env = (struct env){
-		.tables = {
-			.generation = 1,
-			.seed = hash_seed_derive(seed),
-			.arena = (const u8 *)fixture->maglev,
-			.buckets = fixture->buckets,
-			.services = fixture->services,
-			.backends = fixture->backends,
-			.buckets_count = FIXTURE_BUCKETS,
-			.backends_count = FIXTURE_BACKENDS,
-			.highest_service_number = FIXTURE_HIGHEST_NUMBER,
-		},
+		.tables =
+			{
+				.generation = 1,
+				.seed = hash_seed_derive(seed),
+				.arena = (const u8 *)fixture->maglev,
+				.buckets = fixture->buckets,
+				.services = fixture->services,
+				.backends = fixture->backends,
+				.buckets_count = FIXTURE_BUCKETS,
+				.backends_count = FIXTURE_BACKENDS,
+				.highest_service_number = FIXTURE_HIGHEST_NUMBER,
+			},
 		.flow_buckets = flow_buckets,
 	};
 	if (flow_buckets) {
@@ -226,7 +227,7 @@ struct outcome {
 };
 
 static inline void fixture_wrap(struct outcome *out, const struct packet *packet, u32 entropy,
-                                u32 headroom_bytes)
+				u32 headroom_bytes)
 {
 	u32 overhead = encap_overhead(out->backend);
 
@@ -241,7 +242,7 @@ static inline void fixture_wrap(struct outcome *out, const struct packet *packet
 
 /* The reference that a burst must equal. */
 static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame, u32 frame_bytes,
-                                             u32 headroom_bytes)
+					     u32 headroom_bytes)
 {
 	const struct env *env = &fixture->env;
 	struct outcome out = {.frame = frame, .frame_bytes = frame_bytes};
@@ -262,7 +263,7 @@ static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame,
 	out.service = env_service(env, index);
 	flow_key_of(out.service, &packet, env_seed(env), &key);
 	out.verdict = forward_pick(env, out.service, &packet, &key,
-	                           forward_find(env, out.service, &key), &choice);
+				   forward_find(env, out.service, &key), &choice);
 	out.number = choice.number;
 	out.backend = env_backend(env, out.service, choice.number);
 	if (verdict_action(out.verdict) != ACTION_FORWARD)

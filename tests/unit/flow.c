@@ -7,7 +7,10 @@
 enum { BUCKETS = 64 };
 
 static const struct service raw_service = {
-	.number = 1, .maglev_size = FIXTURE_SLOTS, .hash_mode = SERVICE_HASH_5TUPLE, .raw_keys = true,
+	.number = 1,
+	.maglev_size = FIXTURE_SLOTS,
+	.hash_mode = SERVICE_HASH_5TUPLE,
+	.raw_keys = true,
 };
 
 static struct packet packet_from(const char *source, u16 port)
@@ -15,14 +18,15 @@ static struct packet packet_from(const char *source, u16 port)
 	struct packet packet = {.protocol = 17, .destination_port = BE16(53)};
 
 	packet.source = fixture_addr(source);
-	packet.destination = fixture_addr(addr_is_v4(&packet.source) ? "203.0.113.10" : "2001:db8::10");
+	packet.destination =
+		fixture_addr(addr_is_v4(&packet.source) ? "203.0.113.10" : "2001:db8::10");
 	packet.source_port = BE16(port);
 	packet.flags = addr_is_v4(&packet.source) ? 0 : PACKET_V6;
 	return packet;
 }
 
 static struct flow_key key_from(const struct fixture *fixture, const struct service *service,
-                                const char *source, u16 port)
+				const char *source, u16 port)
 {
 	struct packet packet = packet_from(source, port);
 	struct flow_key key;
@@ -85,7 +89,8 @@ static void each_hash_mode_covers_its_parts(void **state)
 		const struct service service = {.hash_mode = cases[i].mode};
 
 		for (u32 family = 0; family < 2; family++) {
-			struct packet packet = packet_from(family ? "2001:db8::7" : "192.0.2.7", 5000);
+			struct packet packet =
+				packet_from(family ? "2001:db8::7" : "192.0.2.7", 5000);
 			struct flow_key key, other;
 
 			flow_key_of(&service, &packet, seed, &key);
@@ -143,18 +148,21 @@ static void services_never_share_an_entry(void **state)
 
 	for (u32 i = 0; i < ARRAY_LEN(services); i++)
 		services[i] = (struct service){
-			.number = (u16)(i + 1), .maglev_size = FIXTURE_SLOTS, .hash_mode = i % 3,
+			.number = (u16)(i + 1),
+			.maglev_size = FIXTURE_SLOTS,
+			.hash_mode = i % 3,
 			.raw_keys = i % 3 == 0,
 		};
 	for (u32 port = 1; port < 4000; port++) {
 		memset(env->flows, 0, env->flow_buckets * sizeof(*env->flows));
 		for (u32 i = 0; i < ARRAY_LEN(services); i++) {
-			struct flow_key key = key_from(fixture, &services[i], "192.0.2.7", (u16)port);
+			struct flow_key key =
+				key_from(fixture, &services[i], "192.0.2.7", (u16)port);
 			struct flow_hit hit = forward_find(env, &services[i], &key);
 
 			if (hit.bucket)
-				fail_msg("port %u: service %u meets service %u's entry", port, i + 1,
-				         flow_entry_backend(hit.bucket->entries[hit.slot]));
+				fail_msg("port %u: service %u meets service %u's entry", port,
+					 i + 1, flow_entry_backend(hit.bucket->entries[hit.slot]));
 			forward_place(env, &services[i], &key, (u16)(i + 1));
 			hit = forward_find(env, &services[i], &key);
 			if (!hit.bucket)
@@ -243,7 +251,7 @@ static void expires_after_32_ticks_and_wraps_after_64(void **state)
 
 			assert_int_equal(flow_expired((u8)age, tick), later > 32);
 			assert_int_equal(flow_expired((u8)(age | FLOW_PROBATION | FLOW_RAW), tick),
-			                 later > 32);
+					 later > 32);
 		}
 	}
 }

@@ -53,7 +53,7 @@ static void every_sample_gets_its_verdict(void **state)
 		verdict = verdict_of(fixture, &frame);
 		if (verdict != samples[i].verdict)
 			fail_msg("%s: %s, not %s", samples[i].name, verdict_reason(verdict),
-			         verdict_reason(samples[i].verdict));
+				 verdict_reason(samples[i].verdict));
 		reached[verdict] = true;
 		fixture_free(fixture);
 	}
@@ -142,10 +142,12 @@ static void verdicts_have_distinct_names(void **state)
 
 		assert_true(verdict_action(verdict) < ACTION_COUNT);
 		assert_true(strlen(verdict_text(verdict)) > 10);
-		assert_true(strspn(verdict_reason(verdict), "abcdefghijklmnopqrstuvwxyz0123456789_") ==
-		            strlen(verdict_reason(verdict)));
+		assert_true(
+			strspn(verdict_reason(verdict), "abcdefghijklmnopqrstuvwxyz0123456789_") ==
+			strlen(verdict_reason(verdict)));
 		for (u32 k = 0; k < i; k++)
-			assert_string_not_equal(verdict_reason(verdict), verdict_reason((enum verdict)k));
+			assert_string_not_equal(verdict_reason(verdict),
+						verdict_reason((enum verdict)k));
 	}
 	for (u32 i = 0; i < ACTION_COUNT; i++)
 		assert_true(strlen(action_name((enum action)i)) > 3);
@@ -158,21 +160,25 @@ static void an_exact_port_goes_before_any_port(void **state)
 	struct fixture *fixture = fixture_new(FLOW_BUCKETS);
 	const struct service *any4, *any6, *exact4, *exact6;
 
-	exact4 = fixture_service(fixture, "203.0.113.11", FRAME_TCP, 8080, SERVICE_HASH_5TUPLE, 1, 4);
-	exact6 = fixture_service(fixture, "2001:db8:1::11", FRAME_TCP, 8080, SERVICE_HASH_5TUPLE, 1, 4);
+	exact4 = fixture_service(fixture, "203.0.113.11", FRAME_TCP, 8080, SERVICE_HASH_5TUPLE, 1,
+				 4);
+	exact6 = fixture_service(fixture, "2001:db8:1::11", FRAME_TCP, 8080, SERVICE_HASH_5TUPLE, 1,
+				 4);
 	any4 = send_spec(fixture, &(struct frame_spec){TO("203.0.113.11", 8081)}).service;
-	any6 = send_spec(fixture, &(struct frame_spec){CLIENT6, .destination = "2001:db8:1::11",
-	                                               .protocol = FRAME_TCP,
-	                                               .destination_port = 8081}).service;
+	any6 = send_spec(fixture,
+			 &(struct frame_spec){CLIENT6, .destination = "2001:db8:1::11",
+					      .protocol = FRAME_TCP, .destination_port = 8081})
+		       .service;
 	assert_true(any4 && any6 && any4 != any6);
 	assert_int_equal(any4->port | any6->port, 0);
 	assert_ptr_equal(send_spec(fixture, &(struct frame_spec){TO("203.0.113.11", 8080)}).service,
-	                 exact4);
-	assert_ptr_equal(send_spec(fixture, &(struct frame_spec){CLIENT6,
-	                                                         .destination = "2001:db8:1::11",
-	                                                         .protocol = FRAME_TCP,
-	                                                         .destination_port = 8080}).service,
-	                 exact6);
+			 exact4);
+	assert_ptr_equal(send_spec(fixture,
+				   &(struct frame_spec){CLIENT6, .destination = "2001:db8:1::11",
+							.protocol = FRAME_TCP,
+							.destination_port = 8080})
+				 .service,
+			 exact6);
 	fixture_free(fixture);
 }
 
@@ -220,7 +226,8 @@ static void check_output(const struct frame *in, const struct sent *sent)
 	}
 	for (const u8 *p = sent->room; p < out->frame; p++)
 		assert_int_equal(*p, 0xcc);
-	for (const u8 *p = sent->room + HEADROOM + in->len; p < sent->room + HEADROOM + in->len + 9; p++)
+	for (const u8 *p = sent->room + HEADROOM + in->len; p < sent->room + HEADROOM + in->len + 9;
+	     p++)
 		assert_int_equal(*p, 0xcc);
 }
 
@@ -289,7 +296,7 @@ static void headroom_may_lack(void **state)
 			memcpy(room + headroom, frame.bytes, frame.len);
 			outcome = fixture_forward(fixture, room + headroom, frame.len, headroom);
 			assert_int_equal(outcome.verdict, headroom < overhead ? VERDICT_NO_HEADROOM
-			                                                      : VERDICT_MAGLEV);
+									      : VERDICT_MAGLEV);
 			free(room);
 		}
 		fixture_free(fixture);
@@ -330,13 +337,13 @@ static void point_all(struct fixture *fixture, u16 number)
 }
 
 static void expect(struct fixture *fixture, const struct frame_spec *spec, enum verdict verdict,
-                   u16 number)
+		   u16 number)
 {
 	struct outcome outcome = send_spec(fixture, spec);
 
 	if (outcome.verdict != verdict || outcome.number != number)
 		fail_msg("%s to %u, not %s to %u", verdict_reason(outcome.verdict), outcome.number,
-		         verdict_reason(verdict), number);
+			 verdict_reason(verdict), number);
 }
 
 static u32 entries_used(const struct fixture *fixture)
@@ -385,7 +392,8 @@ static void every_form_of_key_is_remembered(void **state)
 		{DNS4},
 		{TO("203.0.113.11", 8080)},
 		{TO("203.0.113.12", 80)},
-		{CLIENT4, .destination = "203.0.113.12", .protocol = FRAME_UDP, .destination_port = 9},
+		{CLIENT4, .destination = "203.0.113.12", .protocol = FRAME_UDP,
+		 .destination_port = 9},
 		{WEB6, .tcp_flags = FRAME_ACK},
 		{DNS6},
 	};

@@ -39,10 +39,10 @@ struct frame_spec {
 	uint8_t tos;
 	uint8_t ttl; /* 0: 64 */
 	uint16_t id;
-	uint16_t fragment;      /* IPv4: flags and offset, as the 16-bit field */
-	uint8_t option_words;   /* IPv4 options, 0 to 10 words */
-	uint8_t tags;           /* VLAN tags */
-	bool broadcast;         /* at layer 2 */
+	uint16_t fragment;                        /* IPv4: flags and offset, as the 16-bit field */
+	uint8_t option_words;                     /* IPv4 options, 0 to 10 words */
+	uint8_t tags;                             /* VLAN tags */
+	bool broadcast;                           /* at layer 2 */
 	uint8_t extensions[FRAME_EXTENSIONS_MAX]; /* IPv6 extension headers of 8 bytes each */
 	uint8_t extensions_count;
 	uint32_t payload_bytes; /* behind the transport header */
@@ -105,7 +105,7 @@ static inline bool frame_ipv4_is_sealed(const uint8_t *ip)
 
 /* RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1: the pseudo header, then the segment. */
 static inline void frame_seal_transport(uint8_t *l4, uint32_t len, uint8_t protocol,
-                                        const uint8_t *addresses, uint32_t addresses_bytes)
+					const uint8_t *addresses, uint32_t addresses_bytes)
 {
 	uint32_t at = protocol == FRAME_TCP ? 16 : protocol == FRAME_UDP ? 6 : 2;
 	uint32_t sum = protocol == FRAME_ICMP ? 0 : len + protocol;
@@ -244,7 +244,8 @@ static inline bool random_one_in(struct random *random, uint32_t n)
 static inline struct random random_start(const char *test)
 {
 	const char *given = getenv("SHUNT_TEST_SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 0x9e3779b97f4a7c15;
+	uint64_t seed =
+		given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 0x9e3779b97f4a7c15;
 
 	printf("%s: SHUNT_TEST_SEED=%llu\n", test, (unsigned long long)seed);
 	fflush(stdout);

@@ -58,7 +58,8 @@ static void every_key_bit_reaches_every_result_bit(void **state)
 
 		for (u32 round = 0; round < 2000; round++) {
 			u64 key = random_next(&random) >> 16;
-			u64 turn = hash_word(key, seed.flow) ^ hash_word(key ^ 1ull << in, seed.flow);
+			u64 turn =
+				hash_word(key, seed.flow) ^ hash_word(key ^ 1ull << in, seed.flow);
 
 			for (u32 out = 0; out < 64; out++)
 				turned[out] += turn >> out & 1;

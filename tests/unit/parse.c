@@ -11,7 +11,7 @@ static const struct station station = {.mac = {0x02, 0, 0, 0, 0, 0x01}};
 static enum verdict parse(const struct frame *frame, struct packet *packet)
 {
 	struct cursor cursor = {(u8 *)(size_t)frame->bytes,
-	                        (u8 *)(size_t)frame->bytes + frame->len};
+				(u8 *)(size_t)frame->bytes + frame->len};
 
 	memset(packet, 0xa5, sizeof(*packet)); /* nothing may be left as it was */
 	return parse_frame(cursor, frame->len, &station, packet);
@@ -30,9 +30,16 @@ static struct packet parse_spec(const struct frame_spec *spec)
 static void reads_every_ipv4_field(void **state)
 {
 	const struct frame_spec spec = {
-		.source = "192.0.2.7", .destination = "203.0.113.10", .protocol = FRAME_TCP,
-		.source_port = 0x1234, .destination_port = 0x5678, .tcp_flags = FRAME_SYN,
-		.tos = 0xb9, .id = 0xbeef, .fragment = FRAME_DF, .payload_bytes = 11,
+		.source = "192.0.2.7",
+		.destination = "203.0.113.10",
+		.protocol = FRAME_TCP,
+		.source_port = 0x1234,
+		.destination_port = 0x5678,
+		.tcp_flags = FRAME_SYN,
+		.tos = 0xb9,
+		.id = 0xbeef,
+		.fragment = FRAME_DF,
+		.payload_bytes = 11,
 		.padding_bytes = 30,
 	};
 	struct packet packet = parse_spec(&spec);
@@ -55,9 +62,14 @@ static void reads_every_ipv4_field(void **state)
 static void reads_every_ipv6_field(void **state)
 {
 	const struct frame_spec spec = {
-		.source = "2001:db8::7", .destination = "2001:db8:1::10", .protocol = FRAME_UDP,
-		.source_port = 0x1234, .destination_port = 0x5678, .tos = 0xb9,
-		.payload_bytes = 11, .padding_bytes = 30,
+		.source = "2001:db8::7",
+		.destination = "2001:db8:1::10",
+		.protocol = FRAME_UDP,
+		.source_port = 0x1234,
+		.destination_port = 0x5678,
+		.tos = 0xb9,
+		.payload_bytes = 11,
+		.padding_bytes = 30,
 	};
 	struct packet packet = parse_spec(&spec);
 	const u8 source[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7};
@@ -80,7 +92,10 @@ static void steps_over_options_of_any_length(void **state)
 {
 	for (u8 words = 0; words <= 10; words++) {
 		const struct frame_spec spec = {
-			WEB4, .tcp_flags = FRAME_ACK, .option_words = words, .payload_bytes = 3,
+			WEB4,
+			.tcp_flags = FRAME_ACK,
+			.option_words = words,
+			.payload_bytes = 3,
 		};
 		struct packet packet = parse_spec(&spec);
 
@@ -125,9 +140,14 @@ static void knows_fragments_and_df(void **state)
 	static const struct {
 		u16 field, flags;
 	} cases[] = {
-		{0x0000, 0},      {0x4000, PACKET_DF},       {0x8000, 0},
-		{0xc000, PACKET_DF}, {0x2000, PACKET_FRAGMENT}, {0x0001, PACKET_FRAGMENT},
-		{0x1fff, PACKET_FRAGMENT}, {0x0100, PACKET_FRAGMENT},
+		{0x0000, 0},
+		{0x4000, PACKET_DF},
+		{0x8000, 0},
+		{0xc000, PACKET_DF},
+		{0x2000, PACKET_FRAGMENT},
+		{0x0001, PACKET_FRAGMENT},
+		{0x1fff, PACKET_FRAGMENT},
+		{0x0100, PACKET_FRAGMENT},
 		{0x6001, PACKET_FRAGMENT | PACKET_DF},
 	};
 
@@ -148,20 +168,35 @@ static void knows_who_may_send(void **state)
 		const char *source;
 		bool martian;
 	} cases[] = {
-		{"0.0.0.0", true},         {"0.255.255.255", true}, {"1.0.0.0", false},
-		{"126.255.255.255", false}, {"127.0.0.1", true},     {"128.0.0.1", false},
-		{"223.255.255.255", false}, {"224.0.0.0", true},     {"255.255.255.255", true},
-		{"10.0.0.1", false},       {"192.0.2.1", false},
-		{"::", true},              {"::1", true},           {"::192.0.2.1", true},
-		{"::ffff:192.0.2.1", true}, {"ff02::1", true},       {"ff00::", true},
-		{"fe80::1", false},        {"2001:db8::1", false},  {"64:ff9b::192.0.2.1", false},
-		{"::1:0:0:1", false},      {"fd00::1", false},
+		{"0.0.0.0", true},
+		{"0.255.255.255", true},
+		{"1.0.0.0", false},
+		{"126.255.255.255", false},
+		{"127.0.0.1", true},
+		{"128.0.0.1", false},
+		{"223.255.255.255", false},
+		{"224.0.0.0", true},
+		{"255.255.255.255", true},
+		{"10.0.0.1", false},
+		{"192.0.2.1", false},
+		{"::", true},
+		{"::1", true},
+		{"::192.0.2.1", true},
+		{"::ffff:192.0.2.1", true},
+		{"ff02::1", true},
+		{"ff00::", true},
+		{"fe80::1", false},
+		{"2001:db8::1", false},
+		{"64:ff9b::192.0.2.1", false},
+		{"::1:0:0:1", false},
+		{"fd00::1", false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		bool v6 = strchr(cases[i].source, ':') != NULL;
 		const struct frame_spec spec = {
-			.source = cases[i].source, .protocol = FRAME_UDP,
+			.source = cases[i].source,
+			.protocol = FRAME_UDP,
 			.destination = v6 ? "2001:db8:1::10" : "203.0.113.10",
 		};
 
@@ -195,7 +230,10 @@ static void knows_its_station(void **state)
 		{{2, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 2}, false, VERDICT_OTHER_MAC},
 		{{2, 9, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, false, VERDICT_OTHER_MAC},
 		{{2, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 2}, true, VERDICT_UNDECIDED},
-		{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {2, 0, 0, 0, 0, 2}, false, VERDICT_UNDECIDED},
+		{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		 {2, 0, 0, 0, 0, 2},
+		 false,
+		 VERDICT_UNDECIDED},
 		{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 1}, false, VERDICT_OWN_MAC},
 		{{2, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 1}, true, VERDICT_OWN_MAC},
 		{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 1, 0, 1}, false, VERDICT_UNDECIDED},
@@ -214,7 +252,8 @@ static void knows_its_station(void **state)
 		cursor = (struct cursor){frame.bytes, frame.bytes + frame.len};
 		assert_int_equal(parse_frame(cursor, frame.len, &here, &packet), cases[i].verdict);
 		if (cases[i].verdict == VERDICT_UNDECIDED)
-			assert_int_equal(!!(packet.flags & PACKET_GROUP), cases[i].destination[0] & 1);
+			assert_int_equal(!!(packet.flags & PACKET_GROUP),
+					 cases[i].destination[0] & 1);
 	}
 }
 
@@ -225,7 +264,8 @@ static void believes_the_whole_length(void **state)
 	struct packet packet;
 	struct cursor cursor;
 
-	frame_build(&frame, &(struct frame_spec){WEB4, .tcp_flags = FRAME_ACK, .payload_bytes = 900});
+	frame_build(&frame,
+		    &(struct frame_spec){WEB4, .tcp_flags = FRAME_ACK, .payload_bytes = 900});
 	cursor = (struct cursor){frame.bytes, frame.bytes + 54};
 	assert_int_equal(parse_frame(cursor, frame.len, &station, &packet), VERDICT_UNDECIDED);
 	assert_int_equal(packet.flags, 0);

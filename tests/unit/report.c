@@ -93,9 +93,11 @@ static void refuses_lying_headers(void **state)
 	} cases[] = {
 		{offsetof(struct report_header, magic), 8, 1, "not a report"},
 		{offsetof(struct report_header, abi), 4, REPORT_ABI + 1, "another version"},
-		{offsetof(struct report_header, verdicts_count), 4, VERDICT_COUNT + 1, "another version"},
+		{offsetof(struct report_header, verdicts_count), 4, VERDICT_COUNT + 1,
+		 "another version"},
 		{offsetof(struct report_header, workers_count), 4, 0, "contradict"},
-		{offsetof(struct report_header, workers_count), 4, REPORT_WORKERS_MAX, "contradict"},
+		{offsetof(struct report_header, workers_count), 4, REPORT_WORKERS_MAX,
+		 "contradict"},
 		{offsetof(struct report_header, workers_count), 4, 0xffffffff, "contradict"},
 		{offsetof(struct report_header, counters_count), 4, 100000, "contradict"},
 		{offsetof(struct report_header, counters_count), 4, 0xffffffff, "contradict"},
@@ -131,13 +133,14 @@ static void no_header_leads_outside(void **state)
 		assert_int_equal(report_create(2, 10, 1, &mine), 0);
 		mine.header->workers_count = random_below(&random, 5);
 		counters = random_one_in(&random, 2) ? random_below(&random, 600)
-		                                     : (u32)random_next(&random);
+						     : (u32)random_next(&random);
 		mine.header->counters_count = counters;
 		if (random_one_in(&random, 4))
-			mine.header->worker_bytes = random_next(&random) >> random_below(&random, 64);
+			mine.header->worker_bytes =
+				random_next(&random) >> random_below(&random, 64);
 		if (report_attach(mine.fd, &seen, message, sizeof(message)) == 0) {
 			const u8 *end = (const u8 *)&report_worker(&seen, seen.workers_count - 1)
-			                        ->traffic[seen.counters_count];
+						->traffic[seen.counters_count];
 
 			assert_true(end <= (const u8 *)seen.header + seen.size_bytes);
 			report_destroy(&seen);
@@ -154,7 +157,9 @@ static void refuses_unsealed_and_short_files(void **state)
 		off_t size;
 		int seals;
 	} cases[] = {
-		{8192, 0}, {8192, F_SEAL_SHRINK}, {8192, F_SEAL_GROW},
+		{8192, 0},
+		{8192, F_SEAL_SHRINK},
+		{8192, F_SEAL_GROW},
 		{0, F_SEAL_SHRINK | F_SEAL_GROW},
 		{REPORT_HEADER_BYTES - 1, F_SEAL_SHRINK | F_SEAL_GROW},
 	};

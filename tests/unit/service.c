@@ -6,8 +6,9 @@
 
 static void keys_tell_services_apart(void **state)
 {
-	static const char *const addresses[] = {"203.0.113.10", "203.0.113.11", "10.113.0.203",
-	                                        "2001:db8::10", "2001:db8::11", "::ffff:203.0.113.10"};
+	static const char *const addresses[] = {"203.0.113.10", "203.0.113.11",
+						"10.113.0.203", "2001:db8::10",
+						"2001:db8::11", "::ffff:203.0.113.10"};
 	static const u16 ports[] = {0, 1, 53, 80, 443, 0x3500, 65535};
 	static const u8 protocols[] = {0, 6, 17};
 	u64 keys[ARRAY_LEN(addresses) * ARRAY_LEN(ports) * ARRAY_LEN(protocols)];
@@ -19,7 +20,8 @@ static void keys_tell_services_apart(void **state)
 				struct addr addr = fixture_addr(addresses[a]);
 				bool v6 = strchr(addresses[a], ':') != NULL;
 
-				keys[count++] = service_key(v6, &addr, BE16(ports[p]), protocols[q]);
+				keys[count++] =
+					service_key(v6, &addr, BE16(ports[p]), protocols[q]);
 			}
 	for (size_t i = 0; i < count; i++) {
 		assert_true(keys[i] != 0);
@@ -50,7 +52,7 @@ static void buckets_fill_evenly(void **state)
 	for (u32 i = 0; i < KEYS; i++) {
 		struct addr addr = addr_from_v4(BE32(0xcb007100 + i / 8));
 		u32 index = service_bucket_index(service_key(false, &addr, BE16(i % 8 + 80), 6),
-		                                 BUCKETS);
+						 BUCKETS);
 
 		assert_true(index < BUCKETS);
 		count[index]++;
@@ -63,7 +65,9 @@ static void buckets_fill_evenly(void **state)
 static void an_ipv6_find_is_confirmed(void **state)
 {
 	struct service service = {
-		.vip = fixture_addr("2001:db8:1::10"), .port = BE16(443), .protocol = 6,
+		.vip = fixture_addr("2001:db8:1::10"),
+		.port = BE16(443),
+		.protocol = 6,
 	};
 	struct addr same = service.vip, other = fixture_addr("2001:db8:1::11");
 
@@ -81,10 +85,13 @@ static void a_colliding_ipv6_key_is_no_match(void **state)
 	u32 index = fixture_key(fixture, service_key(true, &stranger, BE16(443), 6));
 
 	fixture->services[index] = (struct service){
-		.vip = fixture_addr("2001:db8:1::10"), .port = BE16(443), .protocol = 6,
+		.vip = fixture_addr("2001:db8:1::10"),
+		.port = BE16(443),
+		.protocol = 6,
 		.kind = SERVICE_ACTIVE,
 	};
-	assert_int_equal(forward_lookup(&fixture->env, true, &stranger, BE16(443), 6), SERVICE_NONE);
+	assert_int_equal(forward_lookup(&fixture->env, true, &stranger, BE16(443), 6),
+			 SERVICE_NONE);
 	fixture_free(fixture);
 }
 

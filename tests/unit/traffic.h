@@ -22,7 +22,7 @@ static inline void traffic_ordinary(struct random *random, struct frame *frame)
 		{"2001:db8:1::11", FRAME_TCP, 0},   {"2001:db8:1::15", FRAME_TCP, 80},
 	};
 	uint32_t which = random_one_in(random, 2) ? random_below(random, 2)
-	                                          : random_below(random, ARRAY_LEN(services));
+						  : random_below(random, ARRAY_LEN(services));
 	bool v6 = strchr(services[which].vip, ':') != NULL;
 	struct frame_spec spec = {
 		.destination = services[which].vip,
@@ -42,7 +42,7 @@ static inline void traffic_ordinary(struct random *random, struct frame *frame)
 	if (spec.destination_port == 0)
 		spec.destination_port = (uint16_t)(1000 + random_below(random, 3));
 	snprintf(source, sizeof(source), v6 ? "2001:db8:2::%x" : "192.0.2.%u",
-	         1 + random_below(random, 10));
+		 1 + random_below(random, 10));
 	spec.source = source;
 	frame_build(frame, &spec);
 }
@@ -71,8 +71,9 @@ static inline void traffic_disturb(struct random *random, struct fixture *fixtur
 	if (random_one_in(random, 4)) {
 		for (u32 i = 0; i < 100; i++)
 			fixture->maglev[random_below(random, fixture->maglev_used)] =
-				(u16)(random_one_in(random, 8) ? random_below(random, FIXTURE_SET)
-			                                       : BACKEND_IPIP4 + random_below(random, 4));
+				(u16)(random_one_in(random, 8)
+					      ? random_below(random, FIXTURE_SET)
+					      : BACKEND_IPIP4 + random_below(random, 4));
 		return;
 	}
 	fixture->backends[set * FIXTURE_SET + number].flags ^=

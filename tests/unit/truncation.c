@@ -25,7 +25,7 @@ static struct block block_new(const u8 *frame, u32 len, u32 headroom)
 }
 
 static enum verdict run_burst(struct fixture *fixture, const struct block *block, u32 frame_bytes,
-                              struct burst *burst)
+			      struct burst *burst)
 {
 	burst->count = 1;
 	burst->station = fixture->station;
@@ -70,15 +70,16 @@ static enum verdict run_both(struct fixture *fixture, const u8 *frame, u32 len)
 	static struct burst burst;
 	struct block alone = block_new(frame, len, ENCAP_OVERHEAD_MAX);
 	struct block together = block_new(frame, len, ENCAP_OVERHEAD_MAX);
-	struct outcome outcome = fixture_forward(fixture, alone.bytes + alone.headroom, len,
-	                                         alone.headroom);
+	struct outcome outcome =
+		fixture_forward(fixture, alone.bytes + alone.headroom, len, alone.headroom);
 	enum verdict verdict = run_burst(fixture, &together, len, &burst);
 
 	assert_int_equal(verdict, outcome.verdict);
 	if (is_forwarded(verdict)) {
 		assert_int_equal(burst.frame_bytes[0], outcome.frame_bytes);
 		assert_memory_equal(burst.frame[0], outcome.frame, outcome.frame_bytes);
-		assert_true(outcome.frame + outcome.frame_bytes <= alone.bytes + alone.headroom + len);
+		assert_true(outcome.frame + outcome.frame_bytes <=
+			    alone.bytes + alone.headroom + len);
 		check_lengths(outcome.frame, outcome.frame_bytes, outcome.backend);
 	} else {
 		assert_ptr_equal(burst.frame[0], together.bytes + together.headroom);
@@ -106,7 +107,8 @@ static void cut_at_every_length(void **state)
 
 			if (len < 14)
 				assert_int_equal(verdict, VERDICT_TRUNCATED);
-			if (is_forwarded(verdict) && (len < whole || !is_forwarded(samples[i].verdict)))
+			if (is_forwarded(verdict) &&
+			    (len < whole || !is_forwarded(samples[i].verdict)))
 				fail_msg("%s: forwarded when cut at %u", samples[i].name, len);
 			if (len >= whole)
 				assert_int_equal(verdict, samples[i].verdict);
@@ -132,7 +134,8 @@ static void spoilt_at_every_byte(void **state)
 
 			for (u32 k = 0; k < 10; k++, runs++) {
 				frame.bytes[at] = k < 8 ? (u8)(was ^ 1 << k) : k == 8 ? 0 : 0xff;
-				forwarded += is_forwarded(run_both(fixture, frame.bytes, frame.len));
+				forwarded +=
+					is_forwarded(run_both(fixture, frame.bytes, frame.len));
 			}
 			frame.bytes[at] = was;
 		}

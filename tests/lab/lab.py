@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The running lab as Python sees it: its programs, its counters, its client.
+
+topology.sh has built it, and says in the environment where things are.
+"""
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+from report import Broken, expect
+
+DIR = os.environ["LAB_DIR"]
+CONFIG = os.environ["LAB_CONFIG"]
+BACKENDS = ["b1", "b2", "b3"]
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE_SECONDS = 60
+
+Family = namedtuple("Family", "name service encapsulation source vip")
+FAMILIES = [
+    Family("IPv4", "web4", "ipip", os.environ["LAB_CLIENT_V4"], os.environ["LAB_VIP_V4"]),
+    Family("IPv6", "web6", "gue", os.environ["LAB_CLIENT_V6"], os.environ["LAB_VIP_V6"]),
+]
+
+
+def bracket(address):
+    return f"[{address}]" if ":" in address else address
+
+
+def backend_name(address):
+    """10.0.2.1 and 2001:db8:2::1 are b2."""
+    if address is None:
+        return None
+    return "b" + (address.split(".")[2] if "." in address else address.split(":")[2])
+
+
+def inside(namespace, *command):
+    return ["nsenter", f"--net=/run/netns/{namespace}", *command]
+
+
+def run(*command, text=None, status=0):
+    """Runs a command to its end and returns its standard output."""
+    reply = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True, timeout=PATIENCE_SECONDS, check=False)
+    expect(reply.returncode == status,
+           f"`{' '.join(command)}` ended with status {reply.returncode}, not {status}:\n"
+           f"{reply.stdout[-500:]}{reply.stderr[-1500:]}")
+    return reply.stdout if status == 0 else reply.stdout + reply.stderr
+
+
+def wait_for(what, condition):
+    """Polls until the condition returns something true, and returns that."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        expect(time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain: {what}")
+        time.sleep(0.02)
+    return found
+
+
+# --- the balancer ---
+
+def show(view):
+    return json.loads(run("shunt", "show", view, "--json"))
+
+
+def explain(family, ports):
+    """What the running shuntd would do with a connection from each port: port to name."""
+    packets = [f"tcp {bracket(family.source)}:{port} {bracket(family.vip)}:80" for port in ports]
+    answers = run("shunt", "explain", "--json", "-", text="\n".join(packets) + "\n").splitlines()
+    expect(len(answers) == len(packets), f"{len(answers)} answers to {len(packets)} packets")
+    return {port: backend_name(json.loads(line)["backend"]) for port, line in zip(ports, answers)}
+
+
+def weights(service):
+    backends = next(s for s in show("services") if s["name"] == service)["backends"]
+    return {backend_name(b["address"]): b["weight"] for b in backends}
+
+
+def generation():
+    """The generation that shuntd has published, once the dataplane uses it."""
+    def settled():
+        status = show("status")
+        planes = status["dataplanes"]
+        used = bool(planes) and all(p["generation"] == status["generation"] for p in planes)
+        return status["generation"] if used else None
+    return wait_for("the dataplane uses what shuntd published", settled)
+
+
+def config_read():
+    with open(CONFIG, encoding="utf-8") as file:
+        return file.read()
+
+
+def config_write(text):
+    """Replaced in one step, as an editor would."""
+    with open(CONFIG + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.rename(CONFIG + ".new", CONFIG)
+
+
+def hang_up():
+    """SIGHUP to shuntd: it reads its configuration again."""
+    with open(f"{DIR}/shuntd.pid", encoding="utf-8") as file:
+        os.kill(int(file.read()), signal.SIGHUP)
+
+
+def log_text():
+    with open(f"{DIR}/shuntd.log", encoding="utf-8") as file:
+        return file.read()
+
+
+# --- the wires ---
+
+def wire():
+    """Packets and bytes on lb0: `tx` is what the balancer receives, `rx` what it sends."""
+    link = json.loads(run("ip", "-n", "router", "-s", "-j", "link", "show", "lb0"))[0]
+    return link["stats64"]
+
+
+# --- the client ---
+
+class Load:
+    """HTTP connections from consecutive source ports, under way since its making."""
+
+    def __init__(self, family, first, count):
+        self.ports = range(first, first + count)
+        command = inside("client", sys.executable, "-B", f"{HERE}/load.py", "connect",
+                         family.source, family.vip, str(first), str(count))
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+
+    def landed(self):
+        """Port to the name of the backend that answered; every connection has to succeed."""
+        out, err = self.process.communicate(timeout=2 * PATIENCE_SECONDS)
+        answers = (line.split() for line in out.splitlines())
+        names = {int(port): name for port, name in answers}
+        expect(self.process.returncode == 0 and len(names) == len(self.ports),
+               f"{len(self.ports) - len(names)} of {len(self.ports)} connections failed: {err}")
+        return names
+
+
+class Download:
+    """A slow download of /large from one source port, until it is told to finish."""
+
+    def __init__(self, family, port, rate=4_000_000):
+        command = inside("client", sys.executable, "-B", f"{HERE}/load.py", "download",
+                         family.source, family.vip, str(port), "/large", str(rate))
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        first = self.process.stdout.readline()
+        expect(first, f"a download from {family.vip} did not begin")
+        self.backend = json.loads(first)["backend"]
+
+    def goes_on(self):
+        return self.process.poll() is None
+
+    def finish(self):
+        """Lets it run free; returns bytes and SHA-256."""
+        out, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        if self.process.returncode != 0 or not out:
+            raise Broken(f"the download from {self.backend} broke off")
+        return json.loads(out)
+
+
+def large_file():
+    """Bytes and SHA-256 of the file that is downloaded."""
+    with open(f"{DIR}/www/large", "rb") as file:
+        data = file.read()
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def fetch(family, port, path):
+    """curl on the client, from a source port; returns what it got."""
+    url = f"http://{bracket(family.vip)}{path}"
+    command = inside("client", "curl", "--silent", "--show-error", "--fail", "--local-port",
+                     str(port), "--max-time", str(PATIENCE_SECONDS), url)
+    reply = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    expect(reply.returncode == 0, f"curl {url}: {reply.stderr.decode(errors='replace')}")
+    return reply.stdout
