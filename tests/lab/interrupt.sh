@@ -33,17 +33,18 @@ surroundings() {
 	find /run/shunt /run/lab /run/netns /run/dpdk /var/run/dpdk /var/lib/shunt /dev/hugepages \
 		"${XDG_RUNTIME_DIR:-/run/user/$EUID}/dpdk" -print 2>/dev/null || true
 	find /tmp /dev/shm -maxdepth 1 \
-		\( -name '*shunt*' -o -name '*rte*' -o -name '*dpdk*' -o -name '*nginx*' \) \
-		! -path "$scratch" -print 2>/dev/null || true
+		\( -name '*demo*' -o -name 'rte*' -o -name '*dpdk*' -o -name '*nginx*' \) \
+		-print 2>/dev/null || true
 	ip -o link 2>/dev/null | grep -E ' (lb0|dtap[0-9]+|to-(client|b[123])|shunt[0-9]+)[@:]' || true
 	grep -E ' (/run|/run/netns|/run/lab)[ /].*(tmpfs|nsfs)' /proc/self/mountinfo || true
 }
 
 # start LOG ARGUMENTS..: the demo in a session of its own, as from another terminal.
+# The shell has made its background jobs deaf to INT.
 start() {
 	local log=$1
 	shift
-	SHUNT_INTERRUPT_MARK=$mark TMPDIR=$scratch/tmp setsid "$tree/scripts/demo" "$@" \
+	SHUNT_INTERRUPT_MARK=$mark TMPDIR=$scratch/tmp setsid env --default-signal "$tree/scripts/demo" "$@" \
 		>"$log" 2>&1 </dev/null &
 	demo=$!
 }
@@ -61,10 +62,10 @@ wait_gone() {
 }
 
 expect_untouched() {
-	local after
-	after=$(surroundings)
-	[[ $after == "$before" ]] && return
-	diff <(echo "$before") <(echo "$after") || true
+	local added
+	added=$(comm -13 <(sort <<<"$before") <(surroundings | sort))
+	[[ -z $added ]] && return
+	echo "$added"
 	fail "traces are left after $1"
 }
 

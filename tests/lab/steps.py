@@ -8,6 +8,7 @@ usage: steps.py [--ci]      environment: topology.sh's, and
 """
 import hashlib
 import os
+import signal
 import sys
 import time
 
@@ -78,12 +79,12 @@ def check(report):
 
 
 def first_packet(report):
-    for family in lab.FAMILIES:
-        answer = lab.fetch(family, FETCH_PORT, "/").decode()
+    for port, family in enumerate(lab.FAMILIES, FETCH_PORT):
+        answer = lab.fetch(family, port, "/").decode()
         if family is lab.FAMILIES[0]:
             seconds = time.time() - float(os.environ["LAB_BUILT_AT"])
         expect(answer.startswith("hello from b"), f"the answer is {answer!r}")
-        report.quote(f"curl --local-port {FETCH_PORT} http://{lab.bracket(family.vip)}/", answer)
+        report.quote(f"curl --local-port {port} http://{lab.bracket(family.vip)}/", answer)
     report.timing(f"the first answer came {seconds:.1f} s after the build")
     expect(seconds < FIRST_REPLY_SECONDS, f"the first answer came {seconds:.1f} s after the build, "
            f"more than {FIRST_REPLY_SECONDS} s")
@@ -115,9 +116,9 @@ def spread(report):
 
 def bypass(report):
     wanted = lab.large_file()
-    for family in lab.FAMILIES:
+    for port, family in enumerate(lab.FAMILIES, FETCH_PORT + 100):
         before = lab.wire()["tx"]["bytes"]
-        data = lab.fetch(family, FETCH_PORT + 1, "/large")
+        data = lab.fetch(family, port, "/large")
         received = lab.wire()["tx"]["bytes"] - before
         share = received / len(data)
         expect(hashlib.sha256(data).hexdigest() == wanted["sha256"], "the download is not the file")
@@ -252,6 +253,7 @@ STEPS = [
 
 
 def main():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may have seen enough
     descriptor = os.environ.get("LAB_RECORD_FD")
     report = Report(compact="--ci" in sys.argv[1:])
     try:

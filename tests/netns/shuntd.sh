@@ -314,22 +314,6 @@ fake_does hello up0 -
 eventually "it catches up" caught_up
 unharmed
 
-echo "- one that is cut off reads on"
-fake_does stick
-stuck=$(fake_says generation)
-fake_does garbage
-eventually "it is cut off" value_is 0 fake_says attached
-[[ $(tell state) == *"refusal=a message of another format"* ]] || fail "no reason given"
-for ((i = 1; i <= 40; i++)); do
-	write_config $((i + 3000))
-	reload true
-done
-is "held" "$(fake_says generation)" "$stuck"
-unharmed
-fake_does follow
-fake_does hello up0 -
-eventually "it catches up" caught_up
-
 echo "- another ABI"
 fake_does hello up0 - 99
 eventually "refused" value_is 0 fake_says attached
@@ -372,6 +356,36 @@ cmp "$work/a" "$work/b" || fail "numbers have changed"
 [ "$(status .epoch)" -gt "$epoch" ] || fail "the epoch has not risen"
 [ "$(status .generation)" -gt "$before" ] || fail "the generation has not risen"
 is "what the dataplane counted is there" "$(drops FLOW)" 3
+unharmed
+
+echo "- a dataplane that is cut off reads on"
+# The first tables of a new arena, which would be the first to be written over.
+fake_does stick
+stuck=$(fake_says generation)
+fake_does garbage
+eventually "it is cut off" value_is 0 fake_says attached
+[[ $(tell state) == *"refusal=a message of another format"* ]] || fail "no reason given"
+for ((i = 1; i <= 40; i++)); do
+	write_config $((i + 3000))
+	reload true
+done
+is "held" "$(fake_says generation)" "$stuck"
+unharmed
+fake_does follow
+fake_does hello up0 -
+eventually "it catches up" caught_up
+
+echo "- numbers that can't be kept are not published"
+rm -r "$state"
+before=$(status .generation) number=$(backend 10.0.1.2 .number)
+write_config 1 10.0.1.6
+[[ $(post reload | jq -r .error) == "cannot keep the numbers in $state"* ]] || fail "not refused"
+is "generation" "$(status .generation)" "$before"
+is "the new backend" "$(backend 10.0.1.6 .number)" ""
+is "the old one" "$(backend 10.0.1.2 .number)" "$number"
+ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fc dev up0 nud permanent
+eventually "next hops go on" value_is 02:00:00:00:00:fc backend 10.0.1.2 .next_hop.mac
+eventually "it catches up" caught_up
 unharmed
 
 echo "- a clean end"
