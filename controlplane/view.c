@@ -36,15 +36,19 @@ static json_t *dataplane_view(const struct session_view *session, u64 generation
 	const struct attach_message *hello = session->hello;
 	const struct report *report = session->report;
 	u64 seen = report ? session_generation(report) : 0;
-	u64 heartbeat = 0;
+	u64 heartbeat = 0, unplaced = 0;
 
-	for (u32 i = 0; report && i < report->workers_count; i++)
-		heartbeat +=
-			__atomic_load_n(&report_worker(report, i)->heartbeat, __ATOMIC_RELAXED);
-	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:b}", "engine", hello->engine, "pid",
+	for (u32 i = 0; report && i < report->workers_count; i++) {
+		const struct report_worker *worker = report_worker(report, i);
+
+		heartbeat += __atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED);
+		unplaced += __atomic_load_n(&worker->flows_unplaced, __ATOMIC_RELAXED);
+	}
+	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b}", "engine", hello->engine, "pid",
 			 (json_int_t)hello->pid, "version", hello->version, "workers",
 			 (json_int_t)hello->workers_count, "ports", ports_view(hello), "generation",
-			 (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat, "behind",
+			 (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
+			 "flows_unplaced", (json_int_t)unplaced, "behind",
 			 !session->current || seen < generation);
 }
 
@@ -255,6 +259,8 @@ json_t *view_drops(const struct control *control)
 
 char *view_config(const struct control *control)
 {
+	struct config shown = *control_plan(control)->config;
+	static char hidden[] = "(stands in the file; not shown)";
 	char *text = NULL;
 	size_t text_bytes;
 	FILE *out = open_memstream(&text, &text_bytes);
@@ -262,7 +268,12 @@ char *view_config(const struct control *control)
 
 	if (!out)
 		return NULL;
-	err = config_render(control_plan(control)->config, out);
+	/* The seed is for who may read the file, not for who may ask. */
+	if (shown.fleet_seed_given) {
+		shown.fleet_seed_given = false;
+		shown.fleet_seed_file = hidden;
+	}
+	err = config_render(&shown, out);
 	fclose(out);
 	if (err) {
 		free(text);

@@ -86,6 +86,9 @@ static void show_dataplane(const json_t *dataplane)
 	       integer_of(dataplane, "workers") == 1 ? "" : "s",
 	       integer_of(dataplane, "generation"),
 	       json_is_true(json_object_get(dataplane, "behind")) ? " (behind)" : "");
+	if (integer_of(dataplane, "flows_unplaced"))
+		printf("  flows      %lld found no room and were forwarded statelessly; raise `flows`\n",
+		       integer_of(dataplane, "flows_unplaced"));
 	json_array_foreach(json_object_get(dataplane, "ports"), i, port)
 		printf("  port       %s, %s, MTU %lld\n", string_of(port, "name"),
 		       string_of(port, "mac"), integer_of(port, "mtu"));

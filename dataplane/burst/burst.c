@@ -124,7 +124,8 @@ static void stage_pick(const struct env *env, struct burst *burst, struct work *
 			hit = forward_find(env, service, &work->keys[i]);
 		verdict =
 			forward_pick(env, service, &work->packets[i], &work->keys[i], hit, &choice);
-		stale |= choice.evicted;
+		stale |= choice.record == FORWARD_OVERWROTE;
+		burst->flows_unplaced += choice.record == FORWARD_NO_ROOM;
 		burst->backend_number[i] = choice.number;
 		burst->backend[i] = choice.backend;
 		if (unlikely(!choice.backend)) {
@@ -181,6 +182,7 @@ void burst_process(struct env *env, struct burst *burst)
 {
 	struct work work;
 
+	burst->flows_unplaced = 0;
 	stage_parse(burst, &work);
 	stage_service(env, burst, &work);
 	stage_find(env, burst, &work);
@@ -188,8 +190,10 @@ void burst_process(struct env *env, struct burst *burst)
 	stage_wrap(burst, &work);
 }
 
-void burst_count(const struct burst *burst, u32 from, u32 to, struct report_worker *report)
+void burst_count(struct burst *burst, u32 from, u32 to, struct report_worker *report)
 {
+	report->flows_unplaced += burst->flows_unplaced;
+	burst->flows_unplaced = 0;
 	for (u32 i = from; i < to; i++)
 		if (likely(burst->backend[i] != NULL))
 			prefetch_write(&report->traffic[burst->backend[i]->counter]);

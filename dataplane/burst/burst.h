@@ -23,6 +23,7 @@ struct burst {
 	u32 headroom_bytes[BURST_MAX];
 
 	/* Out. */
+	u32 flows_unplaced; /* new flows that found no room; burst_count() takes them */
 	u8 verdict[BURST_MAX];            /* enum verdict */
 	u8 port[BURST_MAX];               /* where a forwarded packet goes */
 	u16 backend_number[BURST_MAX];    /* 0: none */
@@ -39,7 +40,7 @@ void burst_process(struct env *env, struct burst *burst);
 
 /* Counts the packets [from, to) of a burst by verdict, service and backend. Call it when what
  * was sent is known; a packet that the queue refused has its verdict set first. */
-void burst_count(const struct burst *burst, u32 from, u32 to, struct report_worker *report);
+void burst_count(struct burst *burst, u32 from, u32 to, struct report_worker *report);
 
 /* Follows the arena's root, if it moved, at a burst's beginning. Returns whether it did. */
 bool burst_follow(const struct arena_view *arena, u64 *root_offset, struct env *env,

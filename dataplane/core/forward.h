@@ -142,11 +142,18 @@ static always_inline struct flow_hit forward_find(const struct env *env,
 	return forward_find_in(forward_bucket(env, service, key), env, service, key);
 }
 
+enum forward_record {
+	FORWARD_NOT_DUE,
+	FORWARD_PLACED,
+	FORWARD_OVERWROTE, /* an entry, living or dead, that a later packet may have found already */
+	FORWARD_NO_ROOM,   /* the flow is forwarded statelessly */
+};
+
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
- * its two; a flow on probation gives way, an established one never does. Returns whether an
- * entry was overwritten, living or dead, that a later packet of a burst may have found already. */
-static inline bool forward_place(const struct env *env, const struct service *service,
-                                 const struct flow_key *key, u16 number)
+ * its two; a flow on probation gives way, an established one never does. */
+static inline enum forward_record forward_place(const struct env *env,
+                                                const struct service *service,
+                                                const struct flow_key *key, u16 number)
 {
 	u32 buckets = env_flow_buckets(env);
 	u8 tick = env_tick(env);
@@ -156,7 +163,7 @@ static inline bool forward_place(const struct env *env, const struct service *se
 
 	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
 	if (!first)
-		return false;
+		return FORWARD_NO_ROOM;
 	used = flow_bucket_room(first, tick, &first_slot);
 	chosen = first;
 	slot = first_slot;
@@ -164,7 +171,7 @@ static inline bool forward_place(const struct env *env, const struct service *se
 		second = env_flow_bucket(env,
 		                         flow_bucket_second(key->hash, service->number, buckets));
 		if (!second)
-			return false;
+			return FORWARD_NO_ROOM;
 		if (second != first && flow_bucket_room(second, tick, &second_slot) < used) {
 			chosen = second;
 			slot = second_slot;
@@ -174,38 +181,39 @@ static inline bool forward_place(const struct env *env, const struct service *se
 			slot = flow_bucket_evictable(chosen);
 	}
 	if (slot >= FLOW_BUCKET_ENTRIES)
-		return false;
+		return FORWARD_NO_ROOM;
 	overwrites = chosen->entries[slot & 7] != 0;
 	flow_write(chosen, slot & 7, choice, key, number, tick);
 	if (choice)
 		first->choices |= FLOW_OVERFLOWED;
-	return overwrites;
+	return overwrites ? FORWARD_OVERWROTE : FORWARD_PLACED;
 }
 
 struct forward_choice {
 	const struct backend *backend; /* NULL: none, or the number has no record */
 	u16 number;                    /* backend number; 0: none */
-	bool evicted; /* an entry was overwritten or cleared: earlier finds may be stale */
+	u8 record;                     /* enum forward_record */
 };
 
 /* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
  * an opening SYN (a SYN flood then writes nothing). */
-static always_inline bool forward_record(const struct env *env, const struct service *service,
-                                         const struct packet *packet, const struct flow_key *key,
-                                         struct flow_hit hit, u16 number)
+static always_inline enum forward_record
+forward_remember(const struct env *env, const struct service *service, const struct packet *packet,
+                 const struct flow_key *key, struct flow_hit hit, u16 number)
 {
 	if (env_flow_buckets(env) == 0)
-		return false;
+		return FORWARD_NOT_DUE;
 	if (packet->flags & PACKET_OPENING) {
-		if (hit.bucket)
-			hit.bucket->entries[hit.slot & 7] = 0;
-		return hit.bucket != NULL;
+		if (!hit.bucket)
+			return FORWARD_NOT_DUE;
+		hit.bucket->entries[hit.slot & 7] = 0;
+		return FORWARD_OVERWROTE;
 	}
 	if (!hit.bucket)
 		return forward_place(env, service, key, number);
 	flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key, number,
 	           env_tick(env));
-	return true;
+	return FORWARD_OVERWROTE;
 }
 
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
@@ -216,7 +224,7 @@ static always_inline enum verdict forward_pick(const struct env *env,
                                                const struct flow_key *key, struct flow_hit hit,
                                                struct forward_choice *choice)
 {
-	choice->evicted = false;
+	choice->record = FORWARD_NOT_DUE;
 	if (likely(hit.bucket != NULL) &&
 	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
 		choice->number = flow_entry_backend(hit.bucket->entries[hit.slot & 7]);
@@ -232,7 +240,7 @@ static always_inline enum verdict forward_pick(const struct env *env,
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))
 		return VERDICT_NO_BACKEND;
-	choice->evicted = forward_record(env, service, packet, key, hit, choice->number);
+	choice->record = forward_remember(env, service, packet, key, hit, choice->number);
 	return VERDICT_MAGLEV;
 }
 

@@ -17,6 +17,7 @@ struct twins {
 	struct outcome outcome[BURST_MAX];
 	struct burst burst;
 	u32 verdicts[VERDICT_COUNT];
+	u32 unplaced;
 };
 
 static void twins_fill(struct twins *twins, struct random *random)
@@ -83,6 +84,16 @@ static void twins_compare(struct twins *twins, u32 i)
 	assert_memory_equal(twins->buffer[0][i], twins->buffer[1][i], BUFFER_BYTES);
 }
 
+static void twins_compare_unplaced(struct twins *twins)
+{
+	u32 unplaced = 0;
+
+	for (u32 i = 0; i < twins->burst.count; i++)
+		unplaced += twins->outcome[i].unplaced;
+	assert_int_equal(twins->burst.flows_unplaced, unplaced);
+	twins->unplaced += unplaced;
+}
+
 static void twins_rounds(struct twins *twins, struct random *random, u32 flow_buckets, u32 rounds)
 {
 	twins->one_by_one = fixture_new(flow_buckets);
@@ -96,6 +107,7 @@ static void twins_rounds(struct twins *twins, struct random *random, u32 flow_bu
 		twins_run(twins);
 		for (u32 i = 0; i < twins->burst.count; i++)
 			twins_compare(twins, i);
+		twins_compare_unplaced(twins);
 		if (flow_buckets)
 			assert_memory_equal(twins->one_by_one->env.flows,
 					    twins->together->env.flows,
@@ -119,6 +131,7 @@ static void a_burst_equals_its_packets(void **state)
 	assert_true(twins->verdicts[VERDICT_FLOW] > 3000);
 	assert_true(twins->verdicts[VERDICT_MAGLEV] > 3000);
 	assert_true(twins->verdicts[VERDICT_NO_HEADROOM] > 50);
+	assert_true(twins->unplaced > 0);
 	free(twins);
 }
 

@@ -222,7 +222,8 @@ struct outcome {
 	const struct backend *backend;
 	u16 number;
 	u32 l3_len;
-	u8 *frame; /* where it begins now */
+	bool unplaced; /* a new flow that found no room */
+	u8 *frame;     /* where it begins now */
 	u32 frame_bytes;
 };
 
@@ -265,6 +266,7 @@ static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame,
 	out.verdict = forward_pick(env, out.service, &packet, &key,
 				   forward_find(env, out.service, &key), &choice);
 	out.number = choice.number;
+	out.unplaced = choice.record == FORWARD_NO_ROOM;
 	out.backend = env_backend(env, out.service, choice.number);
 	if (verdict_action(out.verdict) != ACTION_FORWARD)
 		return out;
