@@ -13,6 +13,7 @@
 
 #include "dataplane/burst/burst.c"
 #include "dataplane/dpdk/relay.c"
+
 /* The one in its own file: seeing this copy, gcc 12 takes it for free of effects and drops the
  * call. */
 #undef burst_count

@@ -339,7 +339,8 @@ static void a_full_bucket_overflows_then_evicts(void **state)
 		}
 		if (same || first_of(&key) != first || second_of(&key) != second)
 			continue;
-		assert_false(forward_place(env, &raw_service, &key, (u16)(placed + 1)));
+		assert_int_equal(forward_place(env, &raw_service, &key, (u16)(placed + 1)),
+				 FORWARD_PLACED);
 		hit = forward_find(env, &raw_service, &key);
 		assert_non_null(hit.bucket);
 		if (placed < 5)
@@ -365,7 +366,8 @@ static void a_full_bucket_overflows_then_evicts(void **state)
 
 		if (first_of(&key) != first || second_of(&key) != second)
 			continue;
-		assert_int_equal(forward_place(env, &raw_service, &key, 99), tries == 0);
+		assert_int_equal(forward_place(env, &raw_service, &key, 99),
+				 tries == 0 ? FORWARD_OVERWROTE : FORWARD_NO_ROOM);
 		assert_int_equal(forward_find(env, &raw_service, &key).bucket != NULL, tries == 0);
 		assert_memory_equal(&before[1], &env->flows[second], sizeof(before[1]));
 		for (u32 k = 0; k < FLOW_BUCKET_ENTRIES; k++)
@@ -386,12 +388,12 @@ static void taking_a_dead_entry_is_told(void **state)
 	struct flow_key old = key_numbered(fixture, 0), new;
 	u32 i = 1;
 
-	assert_false(forward_place(env, &raw_service, &old, 1));
+	assert_int_equal(forward_place(env, &raw_service, &old, 1), FORWARD_PLACED);
 	do
 		new = key_numbered(fixture, i++);
 	while (first_of(&new) != first_of(&old));
 	env->tick = 33;
-	assert_true(forward_place(env, &raw_service, &new, 2));
+	assert_int_equal(forward_place(env, &raw_service, &new, 2), FORWARD_OVERWROTE);
 	fixture_free(fixture);
 }
 
@@ -414,7 +416,8 @@ static void churn_open(struct fixture *fixture, u32 flow, struct churn *churn)
 	struct flow_key key = key_numbered(fixture, flow);
 	struct flow_hit hit;
 
-	churn->overwrote += forward_place(&fixture->env, &raw_service, &key, 1);
+	churn->overwrote +=
+		forward_place(&fixture->env, &raw_service, &key, 1) == FORWARD_OVERWROTE;
 	hit = forward_find(&fixture->env, &raw_service, &key);
 	churn->opened++;
 	churn->unplaced += hit.bucket == NULL;
