@@ -156,7 +156,7 @@ int config_seed_load(const struct config *config, u8 seed[static 16], bool *worl
 /* Calls back with one sentence for each key that is given, valid and not carried out by this
  * version: nobody should believe in a health check that never runs. */
 void config_unused(const struct config *config, void (*tell)(void *context, const char *text),
-                   void *context);
+		   void *context);
 
 /* Text forms, shared by every front end. */
 int addr_parse(const char *text, struct addr *addr) __attribute__((warn_unused_result));

@@ -20,8 +20,8 @@
 
 struct block {
 	u64 offset, bytes;
-	bool building;  /* used by the generation being built */
-	bool published; /* used by the published generation */
+	bool building;       /* used by the generation being built */
+	bool published;      /* used by the published generation */
 	u64 last_generation; /* of a dying block: the last one that used it; 0 if never published */
 };
 
@@ -35,7 +35,7 @@ struct arena_writer {
 };
 
 int arena_writer_create(u64 size_bytes, u64 epoch, u64 incarnation, u32 counters_count,
-                        struct arena_writer **out)
+			struct arena_writer **out)
 {
 	struct arena_writer *writer = calloc(1, sizeof(*writer));
 	int err;
@@ -152,7 +152,7 @@ u64 arena_writer_alloc(struct arena_writer *writer, u64 bytes)
 		writer->blocks_room = room;
 	}
 	memmove(&writer->blocks[at + 1], &writer->blocks[at],
-	        (writer->blocks_count - at) * sizeof(*writer->blocks));
+		(writer->blocks_count - at) * sizeof(*writer->blocks));
 	writer->blocks[at] = (struct block){
 		.offset = offset,
 		.bytes = rounded,

@@ -13,7 +13,7 @@ struct arena_writer;
 
 /* Makes a sealed arena. Returns 0 or -errno. */
 int arena_writer_create(u64 size_bytes, u64 epoch, u64 incarnation, u32 counters_count,
-                        struct arena_writer **writer) __attribute__((warn_unused_result));
+			struct arena_writer **writer) __attribute__((warn_unused_result));
 void arena_writer_destroy(struct arena_writer *writer);
 
 /* A read-only descriptor to hand out; stays the writer's. */

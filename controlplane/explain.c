@@ -100,8 +100,8 @@ static json_t *address_json(const struct addr *addr)
 
 static json_t *mac_json(const u8 mac[static 6])
 {
-	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-	                    mac[4], mac[5]);
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			    mac[5]);
 }
 
 /* Reads the outer headers back from the bytes that the encapsulator wrote. */
@@ -113,7 +113,7 @@ static json_t *outer_json(const struct backend *backend, const struct packet *pa
 	const struct ipv6_header *v6 = (const struct ipv6_header *)(ethernet + 1);
 	bool outer_v6 = backend->flags & BACKEND_OUTER_V6;
 	const struct udp_header *udp = outer_v6 ? (const struct udp_header *)(v6 + 1)
-	                                        : (const struct udp_header *)(v4 + 1);
+						: (const struct udp_header *)(v4 + 1);
 	struct addr source, destination;
 	json_t *out = json_object();
 
@@ -129,19 +129,19 @@ static json_t *outer_json(const struct backend *backend, const struct packet *pa
 	json_object_set_new(out, "source", address_json(&source));
 	json_object_set_new(out, "destination", address_json(&destination));
 	json_object_set_new(out, "protocol",
-	                    json_integer(outer_v6 ? v6->next_header : v4->protocol));
+			    json_integer(outer_v6 ? v6->next_header : v4->protocol));
 	if (backend->flags & BACKEND_GUE) {
 		json_object_set_new(out, "udp_source_port",
-		                    json_integer(be16_to_cpu(udp->source_port)));
+				    json_integer(be16_to_cpu(udp->source_port)));
 		json_object_set_new(out, "udp_destination_port",
-		                    json_integer(be16_to_cpu(udp->destination_port)));
+				    json_integer(be16_to_cpu(udp->destination_port)));
 	}
 	json_object_set_new(out, "source_mac", mac_json(ethernet->source));
 	json_object_set_new(out, "destination_mac", mac_json(ethernet->destination));
 	json_object_set_new(out, "overhead", json_integer(encap_overhead(backend)));
 	json_object_set_new(out, "mtu", json_integer(backend->mtu));
 	json_object_set_new(out, "largest_packet",
-	                    json_integer(backend->mtu - encap_overhead(backend)));
+			    json_integer(backend->mtu - encap_overhead(backend)));
 	return out;
 }
 
@@ -166,7 +166,7 @@ static void say_backend(json_t *why, const struct plan_backend *backend)
 }
 
 static void say_pick(json_t *why, const struct plan_service *service, const struct flow_key *key,
-                     u32 slot, u16 number)
+		     u32 slot, u16 number)
 {
 	size_t eligible = 0;
 
@@ -179,13 +179,14 @@ static void say_pick(json_t *why, const struct plan_service *service, const stru
 		say(why, "the slot is empty: none of %zu backends takes new flows",
 		    service->config->backends_count);
 	else
-		say(why, "the slot belongs to backend number %u; %zu of %zu backends take new flows",
+		say(why,
+		    "the slot belongs to backend number %u; %zu of %zu backends take new flows",
 		    number, eligible, service->config->backends_count);
 	say(why, "a flow that is already known keeps the backend that its flow entry names");
 }
 
 static enum verdict explain_flow(const struct env *env, const struct plan *plan,
-                                 const struct packet *packet, u32 index, json_t *out, json_t *why)
+				 const struct packet *packet, u32 index, json_t *out, json_t *why)
 {
 	const struct service *service = env_service(env, index);
 	const struct plan_service *planned = plan_service_of(plan, service->number);
@@ -209,7 +210,7 @@ static enum verdict explain_flow(const struct env *env, const struct plan *plan,
 	backend_planned = plan_backend_of(planned, choice.number);
 	if (backend_planned) {
 		json_object_set_new(out, "backend",
-		                    address_json(&backend_planned->config->address));
+				    address_json(&backend_planned->config->address));
 		json_object_set_new(out, "backend_number", json_integer(choice.number));
 		say_backend(why, backend_planned);
 	}
@@ -222,13 +223,13 @@ static enum verdict explain_flow(const struct env *env, const struct plan *plan,
 	if (fits != VERDICT_UNDECIDED)
 		return fits;
 	json_object_set_new(out, "encapsulation",
-	                    json_string(backend->flags & BACKEND_GUE ? "gue" : "ipip"));
+			    json_string(backend->flags & BACKEND_GUE ? "gue" : "ipip"));
 	json_object_set_new(out, "outer", outer_json(backend, packet, key.entropy));
 	return verdict;
 }
 
 json_t *explain_text(const struct env *env, const struct plan *plan, const char *text,
-                     char *message, size_t message_bytes)
+		     char *message, size_t message_bytes)
 {
 	json_t *out = json_object(), *why = json_array();
 	struct packet packet;
@@ -238,9 +239,9 @@ json_t *explain_text(const struct env *env, const struct plan *plan, const char 
 	if (!read_packet(text, &packet) ||
 	    addr_is_v4(&packet.source) != addr_is_v4(&packet.destination)) {
 		snprintf(message, message_bytes,
-		         "cannot read '%.100s'; write it as 'tcp SOURCE:PORT DESTINATION:PORT', an "
-		         "IPv6 address in [brackets]",
-		         text);
+			 "cannot read '%.100s'; write it as 'tcp SOURCE:PORT DESTINATION:PORT', an "
+			 "IPv6 address in [brackets]",
+			 text);
 		json_decref(out);
 		json_decref(why);
 		return NULL;
@@ -273,19 +274,19 @@ static long long integer_of(const json_t *object, const char *key)
 
 static void print_outer(const json_t *explanation, const json_t *outer, FILE *out)
 {
-	fprintf(out, "  outer     %s %s -> %s, protocol %lld", string_of(explanation, "encapsulation"),
-	        string_of(outer, "source"), string_of(outer, "destination"),
-	        integer_of(outer, "protocol"));
+	fprintf(out, "  outer     %s %s -> %s, protocol %lld",
+		string_of(explanation, "encapsulation"), string_of(outer, "source"),
+		string_of(outer, "destination"), integer_of(outer, "protocol"));
 	if (json_object_get(outer, "udp_source_port"))
 		fprintf(out, ", UDP %lld -> %lld", integer_of(outer, "udp_source_port"),
-		        integer_of(outer, "udp_destination_port"));
+			integer_of(outer, "udp_destination_port"));
 	if (json_object_get(outer, "flow_label"))
 		fprintf(out, ", flow label 0x%05llx", integer_of(outer, "flow_label"));
 	fprintf(out, "\n  ethernet  %s -> %s\n", string_of(outer, "source_mac"),
-	        string_of(outer, "destination_mac"));
+		string_of(outer, "destination_mac"));
 	fprintf(out, "  sizes     %lld bytes more; packets up to %lld fit the path of %lld\n",
-	        integer_of(outer, "overhead"), integer_of(outer, "largest_packet"),
-	        integer_of(outer, "mtu"));
+		integer_of(outer, "overhead"), integer_of(outer, "largest_packet"),
+		integer_of(outer, "mtu"));
 }
 
 void explain_print(const json_t *explanation, FILE *out)
@@ -296,14 +297,16 @@ void explain_print(const json_t *explanation, FILE *out)
 
 	fprintf(out, "%s\n", string_of(explanation, "packet"));
 	fprintf(out, "  verdict   %s (%s): %s\n", string_of(explanation, "verdict"),
-	        string_of(explanation, "reason"), string_of(explanation, "text"));
+		string_of(explanation, "reason"), string_of(explanation, "text"));
 	if (json_is_string(json_object_get(explanation, "service")))
-		fprintf(out, "  service   %s, slot %lld of %lld\n", string_of(explanation, "service"),
-		        integer_of(explanation, "slot"), integer_of(explanation, "table_size"));
+		fprintf(out, "  service   %s, slot %lld of %lld\n",
+			string_of(explanation, "service"), integer_of(explanation, "slot"),
+			integer_of(explanation, "table_size"));
 	if (json_is_string(json_object_get(explanation, "backend")))
 		fprintf(out, "  backend   %s\n", string_of(explanation, "backend"));
 	if (outer)
 		print_outer(explanation, outer, out);
 	json_array_foreach(json_object_get(explanation, "why"), i, line)
-		fprintf(out, "  %s  %s\n", i == 0 ? "because " : "        ", json_string_value(line));
+		fprintf(out, "  %s  %s\n", i == 0 ? "because " : "        ",
+			json_string_value(line));
 }

@@ -106,8 +106,7 @@ static int watches_grow(struct loop *loop, int fd)
 	struct watch *watches = reallocarray(loop->watches, count, sizeof(*watches));
 	if (!watches)
 		return -ENOMEM;
-	memset(watches + loop->watches_count, 0,
-	       (count - loop->watches_count) * sizeof(*watches));
+	memset(watches + loop->watches_count, 0, (count - loop->watches_count) * sizeof(*watches));
 	loop->watches = watches;
 	loop->watches_count = count;
 	return 0;
@@ -261,7 +260,7 @@ static int timers_grow(struct loop *loop)
 }
 
 u64 loop_timer_add(struct loop *loop, u64 delay_ms, u64 repeat_ms, loop_timer_callback *callback,
-                   void *context)
+		   void *context)
 {
 	assert(callback);
 	if (loop->heap_count == loop->timers_count && timers_grow(loop) != 0)

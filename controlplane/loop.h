@@ -41,7 +41,7 @@ void loop_remove(struct loop *loop, int fd);
 /* Calls back after delay_ms (0: in the next turn), then every repeat_ms (0: never again; missed
  * periods are skipped, not made up for). Returns a handle, or 0 when out of memory. */
 u64 loop_timer_add(struct loop *loop, u64 delay_ms, u64 repeat_ms, loop_timer_callback *callback,
-                   void *context) __attribute__((warn_unused_result));
+		   void *context) __attribute__((warn_unused_result));
 
 /* Cancels a timer. A handle is never used twice, so 0 and one that has fired are ignored. */
 void loop_timer_cancel(struct loop *loop, u64 timer);

@@ -132,7 +132,7 @@ static void changes_drain(void *context, int fd, u32 events)
 
 	for (;;) {
 		ssize_t received = mnl_socket_recvfrom(netlink->changes, netlink->buffer,
-		                                       sizeof(netlink->buffer));
+						       sizeof(netlink->buffer));
 		if (received < 0 && (errno == ENOBUFS || errno == ENOSPC)) {
 			overrun = true;
 			continue;
@@ -180,7 +180,7 @@ static void neighbour_prod(struct netlink *netlink, struct neighbour *neighbour)
 	neighbour->prodded_at_ms = now_ms;
 	if (!netlink->unprivileged) {
 		int status = asker_neighbour_prod(netlink->asker, neighbour->ifindex,
-		                                  &neighbour->addr, true);
+						  &neighbour->addr, true);
 		if (status == 0 && !neighbour->managed)
 			neighbour->managed_by_us = true;
 		netlink->unprivileged = status == -EPERM;
@@ -222,7 +222,7 @@ static void neighbour_release(struct netlink *netlink, struct neighbour *neighbo
 {
 	if (neighbour->managed_by_us && !neighbour->foreign)
 		(void)!asker_neighbour_prod(netlink->asker, neighbour->ifindex, &neighbour->addr,
-		                            false);
+					    false);
 	cache_neighbour_unwant(&netlink->cache, neighbour);
 }
 
@@ -328,7 +328,7 @@ int netlink_nexthop(struct netlink *netlink, const struct addr *dest, struct nex
 }
 
 int netlink_link(const struct netlink *netlink, const char *ifname, u8 mac[static 6], u16 *mtu,
-                 int *ifindex)
+		 int *ifindex)
 {
 	const struct link *link = cache_link_by_name(&netlink->cache, ifname);
 
@@ -359,9 +359,9 @@ static void receive_buffer_grow(int fd)
 static int changes_open(struct netlink *netlink)
 {
 	static const int groups[] = {
-		RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE,
-		RTNLGRP_NEXTHOP,
+		RTNLGRP_LINK,        RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR,
+		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+		RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP,
 	};
 
 	netlink->changes = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -371,14 +371,15 @@ static int changes_open(struct netlink *netlink)
 	for (size_t at = 0; at < sizeof(groups) / sizeof(groups[0]); at++) {
 		int group = groups[at];
 		if (mnl_socket_setsockopt(netlink->changes, NETLINK_ADD_MEMBERSHIP, &group,
-		                          sizeof(group)) < 0 && group != RTNLGRP_NEXTHOP)
+					  sizeof(group)) < 0 &&
+		    group != RTNLGRP_NEXTHOP)
 			return -errno; /* before Linux 5.3 there are no nexthop objects to miss */
 	}
 	return 0;
 }
 
 int netlink_open(struct loop *loop, netlink_callback *on_change, void *context,
-                 struct netlink **out)
+		 struct netlink **out)
 {
 	struct netlink *netlink = calloc(1, sizeof(*netlink));
 	int status;
@@ -396,7 +397,7 @@ int netlink_open(struct loop *loop, netlink_callback *on_change, void *context,
 		status = everything_read(netlink);
 	if (status == 0)
 		status = loop_add(loop, mnl_socket_get_fd(netlink->changes), EPOLLIN | EPOLLET,
-		                  changes_drain, netlink);
+				  changes_drain, netlink);
 	if (status == 0)
 		*out = netlink;
 	else

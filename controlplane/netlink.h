@@ -21,10 +21,10 @@ struct nexthop {
 	bool reachable;
 	int ifindex;
 	char ifname[16];
-	u8 mac[6];      /* where the frame goes: the gateway, or the destination itself */
-	u8 link_mac[6]; /* the interface's own */
-	u16 mtu;        /* bytes of the IP packet: the route's metric where it is lower */
-	struct addr gateway;          /* the destination itself where it is on the link */
+	u8 mac[6];           /* where the frame goes: the gateway, or the destination itself */
+	u8 link_mac[6];      /* the interface's own */
+	u16 mtu;             /* bytes of the IP packet: the route's metric where it is lower */
+	struct addr gateway; /* the destination itself where it is on the link */
 	struct addr preferred_source; /* zero: none */
 	const char *reason;           /* static text when not reachable, else NULL */
 };
@@ -36,7 +36,7 @@ typedef void netlink_callback(void *context);
  * for, a route, rule or address; it must not call netlink_close. Needs no privilege.
  * Returns 0 or -errno. */
 int netlink_open(struct loop *loop, netlink_callback *on_change, void *context,
-                 struct netlink **netlink) __attribute__((warn_unused_result));
+		 struct netlink **netlink) __attribute__((warn_unused_result));
 
 /* Also ends the keeping alive of the neighbours that netlink_nexthop began. */
 void netlink_close(struct netlink *netlink);
@@ -55,7 +55,7 @@ void netlink_release_unasked(struct netlink *netlink);
 
 /* An interface by name. Returns 0 or -ENODEV. */
 int netlink_link(const struct netlink *netlink, const char *ifname, u8 mac[static 6], u16 *mtu,
-                 int *ifindex) __attribute__((warn_unused_result));
+		 int *ifindex) __attribute__((warn_unused_result));
 
 /* How often the kernel had more to tell than the socket could hold, and all was read anew. */
 u64 netlink_overruns(const struct netlink *netlink);

@@ -125,7 +125,7 @@ static void answer_message(struct answer *answer, const struct nlmsghdr *message
 
 /* Messages with another sequence number answer a question that was given up. */
 static int ask(struct asker *asker, struct nlmsghdr *message, asker_callback *callback,
-               void *context)
+	       void *context)
 {
 	struct answer answer = {.callback = callback, .context = context};
 
@@ -169,7 +169,8 @@ static void route_metrics_read(struct route *route, const struct nlattr *nested)
 {
 	const struct nlattr *metric;
 
-	mnl_attr_for_each_nested(metric, nested) {
+	mnl_attr_for_each_nested(metric, nested)
+	{
 		if (mnl_attr_get_type(metric) == RTAX_MTU &&
 		    mnl_attr_validate(metric, MNL_TYPE_U32) == 0)
 			route->mtu = mnl_attr_get_u32(metric);
@@ -192,8 +193,8 @@ static void route_attr_read(struct route *route, const struct nlattr *attr)
 	case RTA_VIA: /* an IPv4 route over an IPv6 gateway */
 		if (len > offsetof(struct rtvia, rtvia_addr))
 			(void)addr_from_bytes(bytes + offsetof(struct rtvia, rtvia_addr),
-			                      len - offsetof(struct rtvia, rtvia_addr),
-			                      &route->gateway);
+					      len - offsetof(struct rtvia, rtvia_addr),
+					      &route->gateway);
 		break;
 	case RTA_PREFSRC:
 		(void)addr_from_bytes(bytes, len, &route->preferred_source);
@@ -217,8 +218,7 @@ static void route_read(void *context, const struct nlmsghdr *message)
 	    mnl_nlmsg_get_payload_len(message) < sizeof(*header))
 		return;
 	route->type = header->rtm_type;
-	mnl_attr_for_each(attr, message, sizeof(*header))
-		route_attr_read(route, attr);
+	mnl_attr_for_each(attr, message, sizeof(*header)) route_attr_read(route, attr);
 }
 
 int asker_route(struct asker *asker, const struct addr *dest, struct route *route)
@@ -285,7 +285,7 @@ void asker_neighbour_datagram(struct asker *asker, int ifindex, const struct add
 	const void *to = is_v4 ? (const void *)&v4 : (const void *)&v6;
 	socklen_t to_len = is_v4 ? sizeof(v4) : sizeof(v6);
 	int fd = is_v4 ? datagram_socket(&asker->datagram_v4, AF_INET)
-	               : datagram_socket(&asker->datagram_v6, AF_INET6);
+		       : datagram_socket(&asker->datagram_v6, AF_INET6);
 
 	memcpy(&v6.sin6_addr, addr, sizeof(*addr));
 	if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr))

@@ -102,8 +102,7 @@ bool cache_link_take(struct cache *cache, const struct nlmsghdr *message)
 	link->type = header->ifi_type;
 	link->flags = header->ifi_flags;
 	link->seen = cache->dump;
-	mnl_attr_for_each(attr, message, sizeof(*header))
-		link_attr_read(link, attr);
+	mnl_attr_for_each(attr, message, sizeof(*header)) link_attr_read(link, attr);
 	return !link_equal(link, &before);
 }
 
@@ -181,11 +180,11 @@ static void news_attr_read(struct neighbour_news *news, const struct nlattr *att
 
 /* Returns whether someone who asked for it would get another answer now. */
 static bool neighbour_update(struct neighbour *neighbour, const struct neighbour_news *news,
-                             u64 now_ms)
+			     u64 now_ms)
 {
 	bool valid = (news->state & NUD_VALID) && news->mac;
-	bool changed = valid && (!neighbour->has_mac ||
-	                         memcmp(neighbour->mac, news->mac, MAC_BYTES) != 0);
+	bool changed =
+		valid && (!neighbour->has_mac || memcmp(neighbour->mac, news->mac, MAC_BYTES) != 0);
 
 	if (neighbour->valid && !valid)
 		neighbour->lost_at_ms = now_ms;
@@ -196,8 +195,8 @@ static bool neighbour_update(struct neighbour *neighbour, const struct neighbour
 	neighbour->valid = valid;
 	neighbour->state = news->state;
 	neighbour->managed = news->flags_ext & NTF_EXT_MANAGED;
-	neighbour->foreign = (news->state & (NUD_PERMANENT | NUD_NOARP)) ||
-	                     (news->flags & NTF_EXT_LEARNED);
+	neighbour->foreign =
+		(news->state & (NUD_PERMANENT | NUD_NOARP)) || (news->flags & NTF_EXT_LEARNED);
 	return changed && neighbour->wanted;
 }
 
@@ -211,8 +210,7 @@ bool cache_neighbour_take(struct cache *cache, const struct nlmsghdr *message, u
 	    (header->ndm_family != AF_INET && header->ndm_family != AF_INET6) ||
 	    (header->ndm_flags & NTF_PROXY))
 		return false;
-	mnl_attr_for_each(attr, message, sizeof(*header))
-		news_attr_read(&news, attr);
+	mnl_attr_for_each(attr, message, sizeof(*header)) news_attr_read(&news, attr);
 	if (!news.has_addr)
 		return false;
 	if (message->nlmsg_type == RTM_NEWNEIGH) {
@@ -271,7 +269,7 @@ bool neighbour_settled(const struct neighbour *neighbour)
 /* ---- all of it ---- */
 
 void cache_each_wanted(struct cache *cache, void (*callback)(void *context, struct neighbour *),
-                       void *context)
+		       void *context)
 {
 	for (size_t at = 0; at < CACHE_BUCKETS; at++) {
 		for (struct neighbour *one = cache->buckets[at], *next; one; one = next) {

@@ -25,14 +25,14 @@ struct neighbour {
 	int ifindex;
 	struct addr addr;
 	u8 mac[6];
-	bool has_mac;  /* now, or lost and still held */
-	bool valid;    /* the kernel would use mac now */
-	bool managed;  /* the kernel keeps it alive */
-	bool foreign;  /* set by hand or by a routing daemon: not ours to touch */
-	bool wanted;   /* someone asked for it; only such an entry outlives its validity */
-	bool asked;    /* since the last release */
+	bool has_mac; /* now, or lost and still held */
+	bool valid;   /* the kernel would use mac now */
+	bool managed; /* the kernel keeps it alive */
+	bool foreign; /* set by hand or by a routing daemon: not ours to touch */
+	bool wanted;  /* someone asked for it; only such an entry outlives its validity */
+	bool asked;   /* since the last release */
 	bool prodded, managed_by_us;
-	u16 state;     /* NUD_* */
+	u16 state; /* NUD_* */
 	u64 lost_at_ms, prodded_at_ms;
 	u32 seen;
 };
@@ -72,6 +72,6 @@ bool neighbour_settled(const struct neighbour *neighbour);
 
 /* Calls back for every wanted neighbour, which the callback may unwant. */
 void cache_each_wanted(struct cache *cache, void (*callback)(void *context, struct neighbour *),
-                       void *context);
+		       void *context);
 
 #endif

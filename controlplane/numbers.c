@@ -54,7 +54,7 @@ static int lock_take(int dir_fd, int *lock_fd, char *message, size_t message_byt
 		holder[len > 0 ? strspn(holder, "0123456789") : 0] = '\0';
 		if (status == -EBUSY)
 			snprintf(message, message_bytes, "in use by another shuntd%s%s",
-			         *holder ? ", process " : "", holder);
+				 *holder ? ", process " : "", holder);
 		close(fd);
 		return status;
 	}
@@ -97,7 +97,7 @@ int numbers_open(const char *dir, struct numbers **out, char *message, size_t me
 	message[0] = '\0';
 	if (status || *text)
 		snprintf(message, message_bytes, "state directory %s: %s", dir,
-		         *text ? text : strerror(-status));
+			 *text ? text : strerror(-status));
 	if (status)
 		numbers_close(numbers);
 	else
@@ -171,7 +171,7 @@ int numbers_next_generation(struct numbers *numbers, u64 *generation)
 
 /* The key's entry: found, brought back from retirement, or new under the lowest free number. */
 static int entry_take(struct numbers *numbers, struct pool *pool, const char *key, u32 *number,
-                      struct entry **entry)
+		      struct entry **entry)
 {
 	u32 counter;
 
@@ -226,7 +226,7 @@ int numbers_service(struct numbers *numbers, const char *key, u16 *number)
 }
 
 int numbers_backend(struct numbers *numbers, const char *key, const struct addr *address,
-                    u16 *number)
+		    u16 *number)
 {
 	return numbers_backends(numbers, key, address, 1, number);
 }
@@ -239,7 +239,7 @@ struct wish {
 static int wish_compare(const void *a, const void *b)
 {
 	return memcmp(((const struct wish *)a)->address.bytes,
-	              ((const struct wish *)b)->address.bytes, sizeof(struct addr));
+		      ((const struct wish *)b)->address.bytes, sizeof(struct addr));
 }
 
 static struct wish *wishes_sorted(const struct addr *addresses, size_t count)
@@ -272,7 +272,7 @@ static bool wishes_fit(const struct pool *pool, const struct wish *wishes, size_
 }
 
 int numbers_backends(struct numbers *numbers, const char *key, const struct addr *addresses,
-                     size_t count, u16 *out)
+		     size_t count, u16 *out)
 {
 	struct pool *pool = backends_of(numbers, key);
 	struct wish *wishes;
@@ -291,7 +291,7 @@ int numbers_backends(struct numbers *numbers, const char *key, const struct addr
 		u32 number;
 
 		status = entry_take(numbers, pool, addr_format(&wishes[at].address, text), &number,
-		                    &entry);
+				    &entry);
 		out[wishes[at].at] = (u16)number;
 	}
 	free(wishes);
@@ -299,7 +299,7 @@ int numbers_backends(struct numbers *numbers, const char *key, const struct addr
 }
 
 int numbers_counter(const struct numbers *numbers, const char *key, const struct addr *address,
-                    u32 *counter)
+		    u32 *counter)
 {
 	const struct pool *pool = numbers->services;
 	u32 number = pool_find(pool, key);
@@ -342,7 +342,7 @@ static int pool_retire(struct numbers *numbers, struct pool *pool, bool *wanted,
 }
 
 int numbers_retire_services(struct numbers *numbers, const char *const *wanted, size_t count,
-                            u64 generation)
+			    u64 generation)
 {
 	struct pool *pool = numbers->services;
 	bool *flags = calloc(pool->entries_count + 1, sizeof(*flags));
@@ -353,7 +353,7 @@ int numbers_retire_services(struct numbers *numbers, const char *const *wanted, 
 }
 
 int numbers_retire_backends(struct numbers *numbers, const char *key, const struct addr *wanted,
-                            size_t count, u64 generation)
+			    size_t count, u64 generation)
 {
 	struct pool *pool = backends_of(numbers, key);
 	char text[ADDR_TEXT_MAX];
@@ -374,7 +374,8 @@ static size_t pool_reclaim(struct numbers *numbers, struct pool *pool, u64 swept
 	void *next;
 	size_t freed = 0;
 
-	json_object_foreach_safe(pool->index, next, key, value) {
+	json_object_foreach_safe(pool->index, next, key, value)
+	{
 		u32 number = (u32)json_integer_value(value);
 		struct entry *entry = &pool->entries[number];
 		if (entry->backends)

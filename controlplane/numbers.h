@@ -18,7 +18,7 @@
 
 #include "dataplane/core/addr.h"
 
-#define NUMBERS_MAX 65535            /* services; backends of one service */
+#define NUMBERS_MAX 65535 /* services; backends of one service */
 #define NUMBERS_COUNTERS_MAX (1 << 24)
 
 struct numbers;
@@ -65,27 +65,27 @@ int numbers_service(struct numbers *numbers, const char *key, u16 *number)
 /* The number of one backend, given at its first mention; one that comes back while retired gets
  * its old number. Returns 0, -ENOENT for a service unknown or retired, -ENOSPC, -ENOMEM. */
 int numbers_backend(struct numbers *numbers, const char *key, const struct addr *address,
-                    u16 *number) __attribute__((warn_unused_result));
+		    u16 *number) __attribute__((warn_unused_result));
 
 /* As numbers_backend for many at once, none where there is no room for all; out[i] belongs to
  * addresses[i]. New ones are numbered in address order whatever the order given, so two new
  * services with equal sets get equal numbers and can share one Maglev table. */
 int numbers_backends(struct numbers *numbers, const char *key, const struct addr *addresses,
-                     size_t count, u16 *out) __attribute__((warn_unused_result));
+		     size_t count, u16 *out) __attribute__((warn_unused_result));
 
 /* The global counter index of a service (address NULL) or of one of its backends: stable while
  * the number is held, then free for others. Returns 0 or -ENOENT. */
 int numbers_counter(const struct numbers *numbers, const char *key, const struct addr *address,
-                    u32 *counter) __attribute__((warn_unused_result));
+		    u32 *counter) __attribute__((warn_unused_result));
 
 /* Retires every service not in wanted, with its backends. generation: the first one to be
  * published without them. What is retired already keeps its earlier generation. */
 int numbers_retire_services(struct numbers *numbers, const char *const *wanted, size_t count,
-                            u64 generation) __attribute__((warn_unused_result));
+			    u64 generation) __attribute__((warn_unused_result));
 
 /* Retires every backend of one service that is not in wanted. Returns 0, -ENOENT, -ENOMEM. */
 int numbers_retire_backends(struct numbers *numbers, const char *key, const struct addr *wanted,
-                            size_t count, u64 generation) __attribute__((warn_unused_result));
+			    size_t count, u64 generation) __attribute__((warn_unused_result));
 
 /* Frees what was retired at swept_generation or before: the caller knows that every flow table
  * has been swept in full since a worker last used an older generation. Returns how many. */

@@ -78,7 +78,7 @@ static bool number_read(const json_t *object, const char *name, u64 *value)
 }
 
 static int entry_read(struct numbers *numbers, struct pool *pool, const char *key,
-                      const json_t *object, struct entry **out)
+		      const json_t *object, struct entry **out)
 {
 	u64 number, counter, generation;
 	struct entry *entry;
@@ -117,7 +117,8 @@ static int service_read(struct numbers *numbers, const char *key, json_t *object
 	entry->backends = pool_new();
 	if (!entry->backends)
 		return -ENOMEM;
-	json_object_foreach(backends, address, backend) {
+	json_object_foreach(backends, address, backend)
+	{
 		status = entry_read(numbers, entry->backends, address, backend, &ignored);
 		if (status)
 			return status;
@@ -152,7 +153,8 @@ static int root_read(struct numbers *numbers, const json_t *root, char *why, siz
 		return -EINVAL;
 	}
 	numbers->generation_reserved = numbers->generation;
-	json_object_foreach(services, key, service) {
+	json_object_foreach(services, key, service)
+	{
 		int status = service_read(numbers, key, service);
 		if (status) {
 			snprintf(why, why_bytes, "service \"%.64s\" is not consistent", key);
@@ -164,7 +166,7 @@ static int root_read(struct numbers *numbers, const json_t *root, char *why, siz
 
 /* Gives the unusable file a name of its own and begins anew. */
 static int file_set_aside(struct numbers *numbers, const char *why, char *message,
-                          size_t message_bytes)
+			  size_t message_bytes)
 {
 	char name[64];
 	struct tm utc;
@@ -174,7 +176,7 @@ static int file_set_aside(struct numbers *numbers, const char *why, char *messag
 	if (renameat(numbers->dir_fd, FILE_NAME, numbers->dir_fd, name) != 0)
 		return -errno;
 	snprintf(message, message_bytes,
-	         FILE_NAME " is unusable (%s); set aside as %s, all numbers begin anew", why, name);
+		 FILE_NAME " is unusable (%s); set aside as %s, all numbers begin anew", why, name);
 	return numbers_reset(numbers);
 }
 
@@ -210,13 +212,13 @@ static json_t *pool_write(const struct pool *pool);
 
 static json_t *entry_write(const struct entry *entry, json_int_t number)
 {
-	json_t *object = json_pack("{s:I, s:I}", "number", number, "counter",
-	                           (json_int_t)entry->counter);
+	json_t *object =
+		json_pack("{s:I, s:I}", "number", number, "counter", (json_int_t)entry->counter);
 	int status = object ? 0 : -1;
 
 	if (entry->retired)
 		status |= json_object_set_new(object, "retired",
-		                              json_integer((json_int_t)entry->retired_generation));
+					      json_integer((json_int_t)entry->retired_generation));
 	if (entry->backends)
 		status |= json_object_set_new(object, "backends", pool_write(entry->backends));
 	if (status == 0)
@@ -230,10 +232,11 @@ static json_t *pool_write(const struct pool *pool)
 	json_t *object = json_object(), *value;
 	const char *key;
 
-	json_object_foreach(pool->index, key, value) {
+	json_object_foreach(pool->index, key, value)
+	{
 		json_int_t number = json_integer_value(value);
-		if (json_object_set_new(object, key,
-		                        entry_write(&pool->entries[number], number)) != 0) {
+		if (json_object_set_new(object, key, entry_write(&pool->entries[number], number)) !=
+		    0) {
 			json_decref(object);
 			return NULL;
 		}
@@ -247,9 +250,9 @@ static char *root_write(const struct numbers *numbers)
 
 	snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, (uint64_t)numbers->incarnation);
 	json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:o}", "version", FILE_VERSION,
-	                         "incarnation", incarnation, "epoch", (json_int_t)numbers->epoch,
-	                         "generation", (json_int_t)numbers->generation_reserved,
-	                         "services", pool_write(numbers->services));
+				 "incarnation", incarnation, "epoch", (json_int_t)numbers->epoch,
+				 "generation", (json_int_t)numbers->generation_reserved, "services",
+				 pool_write(numbers->services));
 	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 	json_decref(root);
 	return text;
@@ -272,7 +275,7 @@ static int bytes_write(int fd, const char *bytes, size_t len)
 static int file_replace(int dir_fd, const char *text)
 {
 	int status, fd = openat(dir_fd, FILE_NAME_TEMPORARY,
-	                        O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+				O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return -errno;

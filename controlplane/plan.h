@@ -18,7 +18,7 @@ struct plan_hop {
 
 struct plan_backend {
 	const struct config_backend *config;
-	u16 number;    /* 1..65535 within its service */
+	u16 number; /* 1..65535 within its service */
 	u32 counter;
 	bool healthy;
 	struct plan_hop hop;
@@ -34,7 +34,7 @@ struct plan_service {
 struct plan {
 	const struct config *config; /* must outlive the plan */
 	u8 fleet_seed[16];
-	u32 counters_count; /* counters are below this */
+	u32 counters_count;            /* counters are below this */
 	struct plan_service *services; /* config->services_count */
 };
 
@@ -54,8 +54,14 @@ void plan_hop_offline(struct plan *plan);
 /* Whether a new flow may be given to the backend. */
 bool plan_backend_eligible(const struct plan_backend *backend);
 
-#define PLAN_OFFLINE_MAC {0x02, 0, 0, 0, 0, 0x01}
-#define PLAN_OFFLINE_GATEWAY_MAC {0x02, 0, 0, 0, 0, 0x02}
+#define PLAN_OFFLINE_MAC                                                                           \
+	{                                                                                          \
+		0x02, 0, 0, 0, 0, 0x01                                                             \
+	}
+#define PLAN_OFFLINE_GATEWAY_MAC                                                                   \
+	{                                                                                          \
+		0x02, 0, 0, 0, 0, 0x02                                                             \
+	}
 #define PLAN_OFFLINE_MTU 1500
 
 #endif

@@ -114,7 +114,7 @@ static size_t eligible_backends(const struct plan_service *service, struct magle
 }
 
 static struct maglev_cached *cached_find(struct tables_builder *builder, u32 size,
-                                         const struct maglev_backend *backends, size_t count)
+					 const struct maglev_backend *backends, size_t count)
 {
 	for (size_t i = 0; i < builder->cached_count; i++) {
 		struct maglev_cached *cached = &builder->cached[i];
@@ -128,10 +128,10 @@ static struct maglev_cached *cached_find(struct tables_builder *builder, u32 siz
 
 /* Adds a table to the cache; takes `backends` over. */
 static int cached_add(struct tables_builder *builder, u64 offset, u32 size,
-                      struct maglev_backend *backends, size_t count)
+		      struct maglev_backend *backends, size_t count)
 {
-	struct maglev_cached *list = reallocarray(builder->cached, builder->cached_count + 1,
-	                                          sizeof(*list));
+	struct maglev_cached *list =
+		reallocarray(builder->cached, builder->cached_count + 1, sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;
@@ -218,7 +218,7 @@ static u8 outer_protocol(const struct plan_service *service)
 }
 
 static void fill_outer_v4(struct backend *out, const struct config_prefix *source,
-                          const struct addr *destination, u8 protocol)
+			  const struct addr *destination, u8 protocol)
 {
 	out->ethernet.type = BE16(ETHERTYPE_IPV4);
 	out->outer.v4 = (struct ipv4_header){
@@ -232,7 +232,7 @@ static void fill_outer_v4(struct backend *out, const struct config_prefix *sourc
 }
 
 static void fill_outer_v6(struct backend *out, const struct config_prefix *source,
-                          const struct addr *destination, u8 protocol)
+			  const struct addr *destination, u8 protocol)
 {
 	out->ethernet.type = BE16(ETHERTYPE_IPV6);
 	out->flags |= BACKEND_OUTER_V6;
@@ -246,7 +246,7 @@ static void fill_outer_v6(struct backend *out, const struct config_prefix *sourc
 }
 
 static void fill_backend(struct backend *out, const struct plan *plan,
-                         const struct plan_service *service, const struct plan_backend *backend)
+			 const struct plan_service *service, const struct plan_backend *backend)
 {
 	const struct config_defaults *defaults = &plan->config->defaults;
 	const struct addr *destination = &backend->config->address;
@@ -281,7 +281,7 @@ static u32 fill_backends(struct build *build, const struct plan_service *service
 		const struct plan_backend *backend = &service->backends[i];
 
 		fill_backend(&build->backends[first + backend->number], build->plan, service,
-		             backend);
+			     backend);
 	}
 	return first + highest_number(service) + 1;
 }
@@ -352,7 +352,7 @@ static int insert_keys(struct build *build, const struct plan_service *service)
 	build->services[index] = (struct service){.vip = record.vip, .kind = SERVICE_VIP_ONLY};
 
 	index = key_insert(build, service_key(v6, &record.vip, record.port, record.protocol),
-	                   &existing);
+			   &existing);
 	if (index == SERVICE_NONE)
 		return -ENOSPC;
 	if (existing)
@@ -375,12 +375,12 @@ static int lay_out_services(struct build *build)
 		free(build->services);
 		build->buckets = aligned_alloc(64, buckets * sizeof(*build->buckets));
 		build->services = aligned_alloc(64, (size_t)buckets * SERVICE_BUCKET_KEYS *
-		                                            sizeof(*build->services));
+							    sizeof(*build->services));
 		if (!build->buckets || !build->services)
 			return -ENOMEM;
 		memset(build->buckets, 0, buckets * sizeof(*build->buckets));
-		memset(build->services, 0, (size_t)buckets * SERVICE_BUCKET_KEYS *
-		                                   sizeof(*build->services));
+		memset(build->services, 0,
+		       (size_t)buckets * SERVICE_BUCKET_KEYS * sizeof(*build->services));
 		build->root.buckets_count = buckets;
 		for (size_t i = 0; i < services_count && !err; i++)
 			err = insert_keys(build, &plan->services[i]);
@@ -399,7 +399,7 @@ static int complete_services(struct build *build)
 		const struct plan_service *service = &build->plan->services[i];
 		struct service record = service_record(service);
 		u64 key = service_key(!addr_is_v4(&record.vip), &record.vip, record.port,
-		                      record.protocol);
+				      record.protocol);
 		u32 bucket = service_bucket_index(key, build->root.buckets_count);
 		u32 place = service_bucket_find(&build->buckets[bucket], key);
 		struct service *out = &build->services[bucket * SERVICE_BUCKET_KEYS + place];
@@ -438,8 +438,9 @@ static int build_generation(struct build *build, u64 *root_offset)
 	root->seed = hash_seed_derive(build->plan->fleet_seed);
 	root->unmatched_pass = build->plan->config->defaults.unmatched == CONFIG_UNMATCHED_PASS;
 	root->backends_count = backends_total(build->plan);
-	root->backends_offset = arena_writer_alloc(
-		build->writer, (u64)root->backends_count * sizeof(struct backend) + 1);
+	root->backends_offset =
+		arena_writer_alloc(build->writer,
+				   (u64)root->backends_count * sizeof(struct backend) + 1);
 	if (root->backends_offset == 0)
 		return -ENOSPC;
 	build->backends = arena_writer_at(build->writer, root->backends_offset);
@@ -448,7 +449,7 @@ static int build_generation(struct build *build, u64 *root_offset)
 		return err;
 	services_bytes = (u64)root->buckets_count * SERVICE_BUCKET_KEYS * sizeof(struct service);
 	root->buckets_offset = copy_in(build->writer, build->buckets,
-	                               root->buckets_count * sizeof(struct service_bucket));
+				       root->buckets_count * sizeof(struct service_bucket));
 	root->services_offset = copy_in(build->writer, build->services, services_bytes);
 	*root_offset = copy_in(build->writer, root, sizeof(*root));
 	return root->buckets_offset && root->services_offset && *root_offset ? 0 : -ENOSPC;

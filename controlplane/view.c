@@ -44,8 +44,8 @@ static json_t *dataplane_view(const struct session_view *session, u64 generation
 		heartbeat += __atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED);
 		unplaced += __atomic_load_n(&worker->flows_unplaced, __ATOMIC_RELAXED);
 	}
-	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b}", "engine", hello->engine, "pid",
-			 (json_int_t)hello->pid, "version", hello->version, "workers",
+	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b}", "engine", hello->engine,
+			 "pid", (json_int_t)hello->pid, "version", hello->version, "workers",
 			 (json_int_t)hello->workers_count, "ports", ports_view(hello), "generation",
 			 (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
 			 "flows_unplaced", (json_int_t)unplaced, "behind",

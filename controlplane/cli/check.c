@@ -8,10 +8,11 @@
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: shunt check -f FILE [--json]\n\n"
-	             "Tells every error of FILE at once, with line, column and a caret. Works\n"
-	             "offline and without privileges. Exits with 0 where the file is valid, 65 where\n"
-	             "it is not, 66 where it cannot be read.\n");
+	fprintf(out,
+		"usage: shunt check -f FILE [--json]\n\n"
+		"Tells every error of FILE at once, with line, column and a caret. Works\n"
+		"offline and without privileges. Exits with 0 where the file is valid, 65 where\n"
+		"it is not, 66 where it cannot be read.\n");
 }
 
 int cli_load(const char *file, struct config **config)
@@ -41,12 +42,13 @@ static int check_json(const char *file)
 	json_t *list = json_array(), *out;
 
 	for (size_t i = 0; i < errors.count; i++)
-		json_array_append_new(list, json_pack("{s:i, s:i, s:s}", "line", errors.list[i].line,
-		                                      "column", errors.list[i].column, "text",
-		                                      errors.list[i].text));
+		json_array_append_new(list,
+				      json_pack("{s:i, s:i, s:s}", "line", errors.list[i].line,
+						"column", errors.list[i].column, "text",
+						errors.list[i].text));
 	if (err && errors.count == 0)
 		json_array_append_new(list, json_pack("{s:i, s:i, s:s}", "line", 0, "column", 0,
-		                                      "text", strerror(-err)));
+						      "text", strerror(-err)));
 	out = json_pack("{s:s, s:b, s:o}", "file", file, "valid", err == 0, "errors", list);
 	json_dumpf(out, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -65,14 +67,15 @@ static void warn_of_seed(const struct config *config)
 	char message[256];
 	u8 seed[16];
 
-	if (config->fleet_seed_file && config_seed_load(config, seed, &world_readable, message,
-	                                                sizeof(message)) < 0)
-		fprintf(stderr, "shunt: note: %s: no usable seed there on this machine; 'shunt seed' "
-		                "makes one\n",
-		        config->fleet_seed_file);
+	if (config->fleet_seed_file &&
+	    config_seed_load(config, seed, &world_readable, message, sizeof(message)) < 0)
+		fprintf(stderr,
+			"shunt: note: %s: no usable seed there on this machine; 'shunt seed' "
+			"makes one\n",
+			config->fleet_seed_file);
 	if (world_readable)
 		fprintf(stderr, "shunt: warning: everybody may read %s; run: chmod 600 %s\n",
-		        config->fleet_seed_file, config->fleet_seed_file);
+			config->fleet_seed_file, config->fleet_seed_file);
 }
 
 static void note(void *context, const char *text)
@@ -82,8 +85,9 @@ static void note(void *context, const char *text)
 
 int cli_check(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
 	const char *file = NULL;
 	struct config *config = NULL;
 	bool json = false;

@@ -48,9 +48,9 @@ static long request(const char *run_dir, const char *method, const char *path, s
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	else
 		fprintf(stderr,
-		        "shunt: no answer from shuntd at %s (%s); is it running, and with this "
-		        "--run-dir?\n",
-		        socket_path, curl_easy_strerror(result));
+			"shunt: no answer from shuntd at %s (%s); is it running, and with this "
+			"--run-dir?\n",
+			socket_path, curl_easy_strerror(result));
 	curl_easy_cleanup(curl);
 	return status;
 }

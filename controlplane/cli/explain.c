@@ -16,12 +16,13 @@ struct explain_options {
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: shunt explain [-f FILE] [--json] [--run-dir DIR] PACKET...\n\n"
-	             "Says which service and backend the first packet of a flow gets, what is\n"
-	             "wrapped around it, and why: by FILE, or by the running shuntd without -f.\n"
-	             "PACKET is 'tcp SOURCE:PORT DESTINATION:PORT', an IPv6 address in [brackets];\n"
-	             "'-' reads packets from the standard input, one a line. With --json each\n"
-	             "answer is one line.\n");
+	fprintf(out,
+		"usage: shunt explain [-f FILE] [--json] [--run-dir DIR] PACKET...\n\n"
+		"Says which service and backend the first packet of a flow gets, what is\n"
+		"wrapped around it, and why: by FILE, or by the running shuntd without -f.\n"
+		"PACKET is 'tcp SOURCE:PORT DESTINATION:PORT', an IPv6 address in [brackets];\n"
+		"'-' reads packets from the standard input, one a line. With --json each\n"
+		"answer is one line.\n");
 }
 
 static json_t *ask_running(const char *run_dir, const char *packet)
@@ -37,7 +38,7 @@ static json_t *ask_running(const char *run_dir, const char *packet)
 }
 
 static int explain_one(const struct explain_options *options, const struct offline *offline,
-                       const char *packet)
+		       const char *packet)
 {
 	char message[512];
 	json_t *answer = NULL;
@@ -48,7 +49,7 @@ static int explain_one(const struct explain_options *options, const struct offli
 			return CLI_UNAVAILABLE;
 	} else {
 		answer = explain_text(&offline->env, offline->plan, packet, message,
-		                      sizeof(message));
+				      sizeof(message));
 		if (!answer) {
 			fprintf(stderr, "shunt: %s\n", message);
 			return CLI_USAGE;
@@ -88,7 +89,7 @@ static int explain_all(const struct explain_options *options, char **packets, in
 
 	for (int i = 0; i < count && code == CLI_OK; i++)
 		code = strcmp(packets[i], "-") == 0 ? explain_lines(options, &offline)
-		                                    : explain_one(options, &offline, packets[i]);
+						    : explain_one(options, &offline, packets[i]);
 	offline_close(&offline);
 	return code;
 }
@@ -96,9 +97,9 @@ static int explain_all(const struct explain_options *options, char **packets, in
 int cli_explain(int argc, char **argv)
 {
 	static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
-	                                             {"run-dir", required_argument, NULL, 'r'},
-	                                             {"help", no_argument, NULL, 'h'},
-	                                             {0}};
+						     {"run-dir", required_argument, NULL, 'r'},
+						     {"help", no_argument, NULL, 'h'},
+						     {0}};
 	struct explain_options options = {.run_dir = CLI_RUN_DIR};
 	int option;
 

@@ -11,7 +11,8 @@ static const struct command {
 } commands[] = {
 	{"check", cli_check, "tell every error of a configuration file"},
 	{"explain", cli_explain, "say which backend a packet gets, and why"},
-	{"show", cli_show, "show services, drops, status or the configuration of the running shuntd"},
+	{"show", cli_show,
+	 "show services, drops, status or the configuration of the running shuntd"},
 	{"reload", cli_reload, "make the running shuntd read its configuration again"},
 	{"replay", cli_replay, "run a capture through an engine"},
 	{"seed", cli_seed, "make a fleet seed"},
@@ -25,7 +26,7 @@ static void usage(FILE *out)
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].text);
 	fprintf(out, "\n'shunt COMMAND --help' tells a command's arguments; 'shunt --version' the "
-	             "version.\n");
+		     "version.\n");
 }
 
 int main(int argc, char **argv)

@@ -28,17 +28,17 @@ static int build(struct offline *offline, const u8 seed[static 16])
 		return err;
 	plan_hop_offline(offline->plan);
 	err = arena_writer_create(tables_bytes(offline->plan) * 2 + ARENA_HEADER_BYTES, 1, 1,
-	                          offline->plan->counters_count + 1, &offline->writer);
+				  offline->plan->counters_count + 1, &offline->writer);
 	if (!err)
 		err = tables_builder_create(offline->writer, &offline->builder);
 	if (!err)
 		err = tables_publish(offline->builder, offline->plan, 1);
 	if (!err)
 		err = arena_attach(arena_writer_fd(offline->writer), &offline->view, message,
-		                   sizeof(message));
+				   sizeof(message));
 	if (!err)
 		err = arena_tables(&offline->view, arena_root_offset(&offline->view),
-		                   &offline->env.tables);
+				   &offline->env.tables);
 	if (message[0])
 		fprintf(stderr, "shunt: %s\n", message);
 	return err;

@@ -9,11 +9,12 @@
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: shunt replay -f FILE [--engine core|dpdk] --in IN.pcap\n"
-	             "                    [--out OUT.pcap] [--json]\n\n"
-	             "Runs each frame of IN.pcap, in order, through an engine with the tables of FILE,\n"
-	             "all backends healthy, the capture's time stamps as time. OUT.pcap gets what was\n"
-	             "sent. With --json one object a frame is printed.\n");
+	fprintf(out,
+		"usage: shunt replay -f FILE [--engine core|dpdk] --in IN.pcap\n"
+		"                    [--out OUT.pcap] [--json]\n\n"
+		"Runs each frame of IN.pcap, in order, through an engine with the tables of FILE,\n"
+		"all backends healthy, the capture's time stamps as time. OUT.pcap gets what was\n"
+		"sent. With --json one object a frame is printed.\n");
 }
 
 static const char *service_name(const struct plan *plan, u16 number)
@@ -25,7 +26,7 @@ static const char *service_name(const struct plan *plan, u16 number)
 }
 
 static const char *backend_address(const struct plan *plan, u16 service, u16 number,
-                                   char text[static ADDR_TEXT_MAX])
+				   char text[static ADDR_TEXT_MAX])
 {
 	for (size_t i = 0; service && number && i < plan->config->services_count; i++) {
 		const struct plan_service *planned = &plan->services[i];
@@ -39,14 +40,14 @@ static const char *backend_address(const struct plan *plan, u16 service, u16 num
 	return NULL;
 }
 
-static void tell_json(const struct replay_record *record, const char *service,
-                      const char *backend, bool sent, u32 index)
+static void tell_json(const struct replay_record *record, const char *service, const char *backend,
+		      bool sent, u32 index)
 {
 	enum verdict verdict = record->verdict;
 	json_t *out = json_pack("{s:i, s:s, s:s, s:s?, s:s?, s:o}", "n", (int)record->n, "verdict",
-	                        action_name(verdict_action(verdict)), "reason",
-	                        verdict_reason(verdict), "service", service, "backend", backend,
-	                        "out", sent ? json_integer(index) : json_null());
+				action_name(verdict_action(verdict)), "reason",
+				verdict_reason(verdict), "service", service, "backend", backend,
+				"out", sent ? json_integer(index) : json_null());
 
 	json_dumpf(out, stdout, JSON_PRESERVE_ORDER);
 	putchar('\n');
@@ -54,14 +55,14 @@ static void tell_json(const struct replay_record *record, const char *service,
 }
 
 void replay_tell(struct replay *replay, const struct replay_record *record,
-                 const struct timeval *time, const u8 *frame, u32 frame_bytes)
+		 const struct timeval *time, const u8 *frame, u32 frame_bytes)
 {
 	const struct plan *plan = replay->offline->plan;
 	enum verdict verdict = record->verdict;
 	char text[ADDR_TEXT_MAX];
 	const char *service = service_name(plan, record->service_number);
-	const char *backend = backend_address(plan, record->service_number,
-	                                      record->backend_number, text);
+	const char *backend =
+		backend_address(plan, record->service_number, record->backend_number, text);
 	struct pcap_pkthdr header = {.ts = *time, .caplen = frame_bytes, .len = frame_bytes};
 
 	replay->counts[verdict]++;
@@ -90,7 +91,7 @@ pcap_t *replay_open(const char *path)
 	if (pcap_datalink(pcap) == DLT_EN10MB)
 		return pcap;
 	fprintf(stderr, "shunt: %s holds no Ethernet frames; capture on an Ethernet interface\n",
-	        path);
+		path);
 	pcap_close(pcap);
 	return NULL;
 }
@@ -98,7 +99,7 @@ pcap_t *replay_open(const char *path)
 int replay_broke_off(const struct replay *replay, pcap_t *pcap, u32 frames)
 {
 	fprintf(stderr, "shunt: %s breaks off after %u whole frames: %s\n", replay->in, frames,
-	        pcap_geterr(pcap));
+		pcap_geterr(pcap));
 	return CLI_NO_INPUT;
 }
 
@@ -111,7 +112,7 @@ static int open_out(struct replay *replay)
 	if (replay->dumper)
 		return CLI_OK;
 	fprintf(stderr, "shunt: cannot write %s: %s\n", replay->out,
-	        replay->dead ? pcap_geterr(replay->dead) : "out of memory");
+		replay->dead ? pcap_geterr(replay->dead) : "out of memory");
 	return CLI_UNAVAILABLE;
 }
 
@@ -147,7 +148,7 @@ static int run(struct replay *replay, const char *engine)
 		code = open_out(replay);
 	if (code == CLI_OK)
 		code = strcmp(engine, "core") == 0 ? replay_by_core(replay)
-		                                   : replay_by_dpdk(replay);
+						   : replay_by_dpdk(replay);
 	if (code == CLI_OK && !replay->json)
 		tell_summary(replay);
 	code = close_out(replay, code);
@@ -157,10 +158,12 @@ static int run(struct replay *replay, const char *engine)
 
 int cli_replay(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"engine", required_argument, NULL, 'e'}, {"in", required_argument, NULL, 'i'},
-		{"out", required_argument, NULL, 'o'},    {"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},         {0}};
+	static const struct option options[] = {{"engine", required_argument, NULL, 'e'},
+						{"in", required_argument, NULL, 'i'},
+						{"out", required_argument, NULL, 'o'},
+						{"json", no_argument, NULL, 'j'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
 	struct replay replay = {0};
 	const char *engine = "core";
 	int option;
@@ -195,8 +198,9 @@ int cli_replay(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (strcmp(engine, "core") != 0 && strcmp(engine, "dpdk") != 0) {
-		fprintf(stderr, "shunt: there is no engine '%s' in this version; use core or dpdk\n",
-		        engine);
+		fprintf(stderr,
+			"shunt: there is no engine '%s' in this version; use core or dpdk\n",
+			engine);
 		return CLI_USAGE;
 	}
 	return run(&replay, engine);

@@ -13,7 +13,7 @@ struct replay {
 	const struct offline *offline;
 	const char *file; /* the configuration */
 	const char *in;
-	const char *out;  /* NULL: frames are not kept */
+	const char *out; /* NULL: frames are not kept */
 	bool json;
 	pcap_dumper_t *dumper;
 	pcap_t *dead; /* describes `out` */
@@ -23,7 +23,7 @@ struct replay {
 
 /* Tells what became of one frame, and keeps what was sent of it. */
 void replay_tell(struct replay *replay, const struct replay_record *record,
-                 const struct timeval *time, const u8 *frame, u32 frame_bytes);
+		 const struct timeval *time, const u8 *frame, u32 frame_bytes);
 
 /* Runs the whole capture; returns the exit code. */
 int replay_by_core(struct replay *replay);

@@ -20,7 +20,7 @@ struct core {
 
 /* Wraps the packet in place; returns the new frame's first byte. */
 static enum verdict send_on(const struct backend *backend, const struct packet *packet,
-                            const struct flow_key *key, u8 **frame, u32 *frame_bytes)
+			    const struct flow_key *key, u8 **frame, u32 *frame_bytes)
 {
 	u32 overhead = encap_overhead(backend);
 
@@ -32,7 +32,7 @@ static enum verdict send_on(const struct backend *backend, const struct packet *
 }
 
 static enum verdict forward_one(struct core *core, u8 **frame, u32 *frame_bytes,
-                                struct replay_record *record)
+				struct replay_record *record)
 {
 	struct cursor cursor = {*frame, *frame + *frame_bytes};
 	const struct service *service;
@@ -53,7 +53,7 @@ static enum verdict forward_one(struct core *core, u8 **frame, u32 *frame_bytes,
 	record->service_number = service->number;
 	flow_key_of(service, &packet, env_seed(&core->env), &key);
 	verdict = forward_pick(&core->env, service, &packet, &key,
-	                       forward_find(&core->env, service, &key), &choice);
+			       forward_find(&core->env, service, &key), &choice);
 	record->backend_number = choice.number;
 	if (verdict_action(verdict) != ACTION_FORWARD)
 		return verdict;
@@ -71,8 +71,7 @@ static void advance(struct core *core, const struct timeval *time)
 {
 	u64 now_ms = (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000;
 
-	core->tick = burst_advance(&core->env, core->tick,
-	                           flow_tick_of(now_ms, core->tick_ms));
+	core->tick = burst_advance(&core->env, core->tick, flow_tick_of(now_ms, core->tick_ms));
 }
 
 /* The first interface's fixed MAC; without one every unicast frame is for us. */
@@ -114,7 +113,7 @@ static void core_close(struct core *core)
 }
 
 static void run_frame(struct core *core, struct replay *replay, u32 n,
-                      const struct pcap_pkthdr *header, const u8 *bytes)
+		      const struct pcap_pkthdr *header, const u8 *bytes)
 {
 	struct replay_record record = {.n = n};
 	u8 *frame = core->room + ENCAP_OVERHEAD_MAX;

@@ -19,8 +19,8 @@
 
 struct child {
 	pid_t pid;
-	int session; /* our end of the attach socket */
-	int trace;   /* our end of the trace pipe */
+	int session;      /* our end of the attach socket */
+	int trace;        /* our end of the trace pipe */
 	char scratch[64]; /* what net_pcap sent */
 };
 
@@ -32,7 +32,7 @@ static void exec_engine(char *const arguments[])
 
 	if (slash) {
 		snprintf(path, sizeof(path), "%.*s/shunt-dpdk",
-		         (int)(slash - program_invocation_name), program_invocation_name);
+			 (int)(slash - program_invocation_name), program_invocation_name);
 		execv(path, arguments);
 	}
 	execvp("shunt-dpdk", arguments);
@@ -41,25 +41,19 @@ static void exec_engine(char *const arguments[])
 }
 
 static void run_child(const struct replay *replay, const struct child *child, int session,
-                      int trace)
+		      int trace)
 {
 	char session_text[16], trace_text[16];
 
 	snprintf(session_text, sizeof(session_text), "%d", session);
 	snprintf(trace_text, sizeof(trace_text), "%d", trace);
-	char *arguments[] = {"shunt-dpdk",
-	                     "--replay",
-	                     "-f",
-	                     (char *)(size_t)replay->file,
-	                     "--attach-fd",
-	                     session_text,
-	                     "--trace-fd",
-	                     trace_text,
-	                     "--in",
-	                     (char *)(size_t)replay->in,
-	                     "--out",
-	                     (char *)(size_t)child->scratch,
-	                     NULL};
+	char *arguments[] = {"shunt-dpdk",  "--replay",
+			     "-f",          (char *)(size_t)replay->file,
+			     "--attach-fd", session_text,
+			     "--trace-fd",  trace_text,
+			     "--in",        (char *)(size_t)replay->in,
+			     "--out",       (char *)(size_t)child->scratch,
+			     NULL};
 
 	exec_engine(arguments);
 }
@@ -173,7 +167,7 @@ static struct replay_record *read_trace(int fd, size_t *count)
 
 /* Walks trace, capture and scratch file together. */
 static int tell_all(struct replay *replay, const struct child *child,
-                    const struct replay_record *records, size_t count)
+		    const struct replay_record *records, size_t count)
 {
 	char message[PCAP_ERRBUF_SIZE];
 	pcap_t *in = replay_open(replay->in);
@@ -191,17 +185,16 @@ static int tell_all(struct replay *replay, const struct child *child,
 			break;
 		}
 		time = in_header->ts;
-		if (records[i].sent &&
-		    (!sent || pcap_next_ex(sent, &sent_header, &bytes) != 1))
+		if (records[i].sent && (!sent || pcap_next_ex(sent, &sent_header, &bytes) != 1))
 			code = CLI_UNAVAILABLE;
 		else
 			replay_tell(replay, &records[i], &time, bytes,
-			            records[i].sent ? sent_header->caplen : 0);
+				    records[i].sent ? sent_header->caplen : 0);
 	}
 	got = in && code == CLI_OK ? pcap_next_ex(in, &in_header, &bytes) : PCAP_ERROR_BREAK;
 	if (got == 1 || code != CLI_OK) {
 		fprintf(stderr, "shunt: shunt-dpdk's trace, the capture and what was sent do not "
-		                "match\n");
+				"match\n");
 		code = CLI_UNAVAILABLE;
 	} else if (got == PCAP_ERROR) {
 		code = replay_broke_off(replay, in, (u32)count);

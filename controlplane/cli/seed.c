@@ -9,11 +9,12 @@
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: shunt seed [FILE]\n\n"
-	             "Makes a fleet seed: 32 hex digits from the kernel's random numbers, written to\n"
-	             "the new FILE, which only its owner may read, or to the standard output. Every\n"
-	             "balancer of a fleet needs the same seed; who knows it can choose flows that\n"
-	             "collide.\n");
+	fprintf(out,
+		"usage: shunt seed [FILE]\n\n"
+		"Makes a fleet seed: 32 hex digits from the kernel's random numbers, written to\n"
+		"the new FILE, which only its owner may read, or to the standard output. Every\n"
+		"balancer of a fleet needs the same seed; who knows it can choose flows that\n"
+		"collide.\n");
 }
 
 static int write_file(const char *path, const char *text)
@@ -23,9 +24,9 @@ static int write_file(const char *path, const char *text)
 
 	if (fd < 0 && errno == EEXIST) {
 		fprintf(stderr,
-		        "shunt: %s exists; a new seed would move every flow, so remove it first if "
-		        "that is meant\n",
-		        path);
+			"shunt: %s exists; a new seed would move every flow, so remove it first if "
+			"that is meant\n",
+			path);
 		return CLI_UNAVAILABLE;
 	}
 	if (fd < 0 || write(fd, text, length) != (ssize_t)length || fsync(fd) < 0) {

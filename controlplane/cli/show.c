@@ -7,9 +7,10 @@
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: shunt show [services|drops|status|config] [--json] [--run-dir DIR]\n\n"
-	             "Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
-	             "'drops' lists every verdict that was given, and what it means.\n");
+	fprintf(out,
+		"usage: shunt show [services|drops|status|config] [--json] [--run-dir DIR]\n\n"
+		"Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
+		"'drops' lists every verdict that was given, and what it means.\n");
 }
 
 static const char *string_of(const json_t *object, const char *key)
@@ -31,8 +32,8 @@ static void show_backend(const json_t *backend)
 	printf("  -> %-39s %7lld %-12s %8lld %12lld %15lld%s%s\n", string_of(backend, "address"),
 	       integer_of(backend, "weight"), string_of(backend, "state"),
 	       integer_of(backend, "slots"), integer_of(backend, "packets"),
-	       integer_of(backend, "bytes"), reachable ? "" : "  unreachable: ",
-	       reachable ? "" : string_of(backend, "reason"));
+	       integer_of(backend, "bytes"),
+	       reachable ? "" : "  unreachable: ", reachable ? "" : string_of(backend, "reason"));
 }
 
 static void show_services(const json_t *services)
@@ -43,15 +44,16 @@ static void show_services(const json_t *services)
 	printf("%-44s %-12s %-8s %12s %15s\n", "Service", "Name", "Encap", "Packets", "Bytes");
 	printf("  -> %-39s %7s %-12s %8s %12s %15s\n", "Backend", "Weight", "State", "Slots",
 	       "Packets", "Bytes");
-	json_array_foreach(services, i, service) {
+	json_array_foreach(services, i, service)
+	{
 		const json_t *port = json_object_get(service, "port");
 		char text[128], number[16];
 
 		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(port));
-		snprintf(text, sizeof(text), strchr(string_of(service, "vip"), ':') ? "%s [%s]:%s"
-		                                                                    : "%s %s:%s",
-		         string_of(service, "protocol"), string_of(service, "vip"),
-		         json_is_integer(port) && json_integer_value(port) ? number : "any");
+		snprintf(text, sizeof(text),
+			 strchr(string_of(service, "vip"), ':') ? "%s [%s]:%s" : "%s %s:%s",
+			 string_of(service, "protocol"), string_of(service, "vip"),
+			 json_is_integer(port) && json_integer_value(port) ? number : "any");
 		printf("%-44s %-12s %-8s %12lld %15lld\n", text, string_of(service, "name"),
 		       string_of(service, "encapsulation"), integer_of(service, "packets"),
 		       integer_of(service, "bytes"));
@@ -66,7 +68,8 @@ static void show_drops(const json_t *answer)
 	size_t i;
 
 	printf("%-8s %-16s %14s  %s\n", "Verdict", "Reason", "Packets", "Meaning");
-	json_array_foreach(json_object_get(answer, "verdicts"), i, verdict) {
+	json_array_foreach(json_object_get(answer, "verdicts"), i, verdict)
+	{
 		if (integer_of(verdict, "packets") == 0)
 			continue;
 		printf("%-8s %-16s %14lld  %s\n", string_of(verdict, "action"),
@@ -109,8 +112,7 @@ static void show_status(const json_t *answer)
 	printf("arena        %lld bytes, %lld free, %s pages\n", integer_of(arena, "bytes"),
 	       integer_of(arena, "free_bytes"),
 	       json_is_true(json_object_get(arena, "huge")) ? "2 MiB" : "4 KiB");
-	json_array_foreach(json_object_get(answer, "dataplanes"), i, item)
-		show_dataplane(item);
+	json_array_foreach(json_object_get(answer, "dataplanes"), i, item) show_dataplane(item);
 	json_array_foreach(pending, i, item)
 		printf("pending      %s changed; it takes effect when the dataplane restarts\n",
 		       json_string_value(item));
@@ -173,12 +175,12 @@ static int show_view(const char *name, const char *run_dir, bool json)
 
 /* Reads --json and --run-dir; returns whether the command may go on, else *code is final. */
 static bool read_options(int argc, char **argv, void (*help)(FILE *out), const char **run_dir,
-                         bool *json, int *code)
+			 bool *json, int *code)
 {
 	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-	                                        {"run-dir", required_argument, NULL, 'r'},
-	                                        {"help", no_argument, NULL, 'h'},
-	                                        {0}};
+						{"run-dir", required_argument, NULL, 'r'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -213,7 +215,7 @@ int cli_show(int argc, char **argv)
 static void reload_usage(FILE *out)
 {
 	fprintf(out, "usage: shunt reload [--json] [--run-dir DIR]\n\n"
-	             "Makes shuntd read its configuration again; a bad file changes nothing.\n");
+		     "Makes shuntd read its configuration again; a bad file changes nothing.\n");
 }
 
 int cli_reload(int argc, char **argv)
@@ -233,7 +235,8 @@ int cli_reload(int argc, char **argv)
 		json_dumpf(answer, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		puts(code == CLI_OK ? "reloaded" : "refused: the file has errors; 'shunt check' shows them");
+		puts(code == CLI_OK ? "reloaded"
+				    : "refused: the file has errors; 'shunt check' shows them");
 	}
 	json_decref(answer);
 	return code;

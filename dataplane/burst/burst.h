@@ -23,11 +23,11 @@ struct burst {
 	u32 headroom_bytes[BURST_MAX];
 
 	/* Out. */
-	u32 flows_unplaced; /* new flows that found no room; burst_count() takes them */
-	u8 verdict[BURST_MAX];            /* enum verdict */
-	u8 port[BURST_MAX];               /* where a forwarded packet goes */
-	u16 backend_number[BURST_MAX];    /* 0: none */
-	u32 l3_len[BURST_MAX];            /* bytes of the inner IP packet */
+	u32 flows_unplaced;            /* new flows that found no room; burst_count() takes them */
+	u8 verdict[BURST_MAX];         /* enum verdict */
+	u8 port[BURST_MAX];            /* where a forwarded packet goes */
+	u16 backend_number[BURST_MAX]; /* 0: none */
+	u32 l3_len[BURST_MAX];         /* bytes of the inner IP packet */
 	const struct service *service[BURST_MAX]; /* NULL: none */
 	const struct backend *backend[BURST_MAX]; /* of a forwarded packet */
 };
@@ -44,7 +44,7 @@ void burst_count(struct burst *burst, u32 from, u32 to, struct report_worker *re
 
 /* Follows the arena's root, if it moved, at a burst's beginning. Returns whether it did. */
 bool burst_follow(const struct arena_view *arena, u64 *root_offset, struct env *env,
-                  struct report_worker *report);
+		  struct report_worker *report);
 
 /* A worker's sweep over its flow table: one bucket a call; reports the generation for which a
  * whole pass has run a timeout after it came (then no entry names what that one removed). */
@@ -57,6 +57,6 @@ struct burst_sweep {
 };
 
 void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
-                 struct report_worker *report);
+		 struct report_worker *report);
 
 #endif

@@ -75,7 +75,7 @@ static always_inline void encap_gue(u8 *out, const struct packet *packet, u32 en
 }
 
 static always_inline void encap_ipv4(u8 *out, const struct backend *backend,
-                                     const struct packet *packet, u32 entropy, u32 overhead)
+				     const struct packet *packet, u32 entropy, u32 overhead)
 {
 	struct ipv4_header *ip = (struct ipv4_header *)(out + ETHERNET_HEADER_BYTES);
 	be16 spread = BE16(entropy) & backend->source_mask;
@@ -97,7 +97,7 @@ static always_inline void encap_ipv4(u8 *out, const struct backend *backend,
 }
 
 static always_inline void encap_ipv6(u8 *out, const struct backend *backend,
-                                     const struct packet *packet, u32 entropy, u32 overhead)
+				     const struct packet *packet, u32 entropy, u32 overhead)
 {
 	struct ipv6_header *ip = (struct ipv6_header *)(out + ETHERNET_HEADER_BYTES);
 	u8 last_bytes[2];
@@ -116,7 +116,7 @@ static always_inline void encap_ipv6(u8 *out, const struct backend *backend,
  * encap_overhead_of(flags) bytes directly before the inner IP header. The flags are the
  * backend's own; where they are constant, so is the length, which BPF must see. */
 static always_inline void encap_write_as(u8 *out, const struct backend *backend,
-                                         const struct packet *packet, u32 entropy, u8 flags)
+					 const struct packet *packet, u32 entropy, u8 flags)
 {
 	u32 overhead = encap_overhead_of(flags);
 
@@ -132,7 +132,7 @@ static always_inline void encap_write_as(u8 *out, const struct backend *backend,
 }
 
 static always_inline void encap_write(u8 *out, const struct backend *backend,
-                                      const struct packet *packet, u32 entropy)
+				      const struct packet *packet, u32 entropy)
 {
 	encap_write_as(out, backend, packet, entropy, backend->flags);
 }

@@ -34,6 +34,6 @@ static inline u16 env_maglev(const struct env *env, const struct service *servic
 
 /* The record of a backend number, or NULL where the service has none of it. */
 static inline const struct backend *env_backend(const struct env *env,
-                                                const struct service *service, u16 number);
+						const struct service *service, u16 number);
 
 #endif

@@ -57,12 +57,12 @@ static always_inline void flow_absorb(struct flow_key *key, u64 word, const stru
 }
 
 static inline void flow_key_fingerprint(const struct service *service, const struct packet *packet,
-                                        const struct hash_seed *seed, struct flow_key *key)
+					const struct hash_seed *seed, struct flow_key *key)
 {
 	u64 ports = (u64)packet->source_port << 16 | packet->destination_port;
 	u64 covered = service->hash_mode == SERVICE_HASH_5TUPLE   ? ports
-	              : service->hash_mode == SERVICE_HASH_SOURCE ? 0
-	                                                          : packet->destination_port;
+		      : service->hash_mode == SERVICE_HASH_SOURCE ? 0
+								  : packet->destination_port;
 
 	key->hash = service->hash_mode;
 	key->key = 0;
@@ -76,7 +76,7 @@ static inline void flow_key_fingerprint(const struct service *service, const str
 
 /* What identifies the packet's flow for this service. */
 static always_inline void flow_key_of(const struct service *service, const struct packet *packet,
-                                      const struct hash_seed *seed, struct flow_key *key)
+				      const struct hash_seed *seed, struct flow_key *key)
 {
 	if (likely(service->raw_keys)) {
 		key->key = (u64)addr_v4(&packet->source) << 16 | packet->source_port;
@@ -122,7 +122,7 @@ static always_inline bool flow_expired(u8 age, u8 tick)
 /* Whether an entry with this key is the flow's: not an empty one whose key happens to be 0, nor
  * one of a service with the other form or in its other bucket. */
 static always_inline bool flow_entry_owned(const struct flow_bucket *bucket, u32 slot, u8 form,
-                                           u32 choice)
+					   u32 choice)
 {
 	return (u16)bucket->entries[slot] != 0 && (bucket->ages[slot] & FLOW_RAW) == form &&
 	       (bucket->choices >> slot & 1) == choice;
@@ -132,7 +132,7 @@ static always_inline bool flow_entry_owned(const struct flow_bucket *bucket, u32
  * FLOW_BUCKET_ENTRIES. The first match wins; matches are never merged. Keys are compared alone
  * first, without a branch: that the first one alike is not the flow's own is rare. */
 static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
-                                          const struct flow_key *key, u32 choice)
+					  const struct flow_key *key, u32 choice)
 {
 	u32 slot = FLOW_BUCKET_ENTRIES;
 
@@ -189,7 +189,7 @@ static always_inline u32 flow_bucket_evictable(const struct flow_bucket *bucket)
 
 /* Writes an entry. The choice and form are in place before the entry can be seen. */
 static always_inline void flow_write(struct flow_bucket *bucket, u32 slot, u32 choice,
-                                     const struct flow_key *key, u16 backend, u8 tick)
+				     const struct flow_key *key, u16 backend, u8 tick)
 {
 	u8 bit = (u8)(1u << slot);
 

@@ -20,7 +20,7 @@
 
 /* Finds one key; returns its record's index or SERVICE_NONE. */
 static always_inline u32 forward_lookup(const struct env *env, bool v6,
-                                        const struct addr *destination, be16 port, u8 protocol)
+					const struct addr *destination, be16 port, u8 protocol)
 {
 	u64 key = service_key(v6, destination, port, protocol);
 	u32 bucket = service_bucket_index(key, env_service_buckets(env));
@@ -61,8 +61,8 @@ static inline enum verdict forward_suspect(const struct packet *packet)
 }
 
 /* The way of every packet that is not plain TCP or UDP to an exact port. */
-static inline enum verdict forward_service_slow(const struct env *env,
-                                                const struct packet *packet, u32 *index)
+static inline enum verdict forward_service_slow(const struct env *env, const struct packet *packet,
+						u32 *index)
 {
 	bool v6 = packet->flags & PACKET_V6;
 	enum verdict verdict;
@@ -84,11 +84,11 @@ static inline enum verdict forward_service_slow(const struct env *env,
 
 /* Stage: which service is the packet for? Undecided, with *index set, where there is one. */
 static always_inline enum verdict forward_service(const struct env *env,
-                                                  const struct packet *packet, u32 *index)
+						  const struct packet *packet, u32 *index)
 {
 	if (likely(!(packet->flags & PACKET_SUSPECT))) {
 		*index = forward_lookup(env, packet->flags & PACKET_V6, &packet->destination,
-		                        packet->destination_port, packet->protocol);
+					packet->destination_port, packet->protocol);
 		if (likely(*index != SERVICE_NONE) && likely(packet->destination_port != 0))
 			return VERDICT_UNDECIDED;
 	}
@@ -97,8 +97,8 @@ static always_inline enum verdict forward_service(const struct env *env,
 
 /* The first bucket of a flow, or NULL where there is no flow table. */
 static always_inline struct flow_bucket *forward_bucket(const struct env *env,
-                                                        const struct service *service,
-                                                        const struct flow_key *key)
+							const struct service *service,
+							const struct flow_key *key)
 {
 	u32 buckets = env_flow_buckets(env);
 
@@ -109,9 +109,9 @@ static always_inline struct flow_bucket *forward_bucket(const struct env *env,
 
 /* forward_find() where forward_bucket() is known already. */
 static always_inline struct flow_hit forward_find_in(struct flow_bucket *bucket,
-                                                     const struct env *env,
-                                                     const struct service *service,
-                                                     const struct flow_key *key)
+						     const struct env *env,
+						     const struct service *service,
+						     const struct flow_key *key)
 {
 	u32 buckets = env_flow_buckets(env);
 	struct flow_hit hit = {NULL, 0};
@@ -136,8 +136,8 @@ static always_inline struct flow_hit forward_find_in(struct flow_bucket *bucket,
 
 /* Stage: the flow's entry, live or not; changes nothing. */
 static always_inline struct flow_hit forward_find(const struct env *env,
-                                                  const struct service *service,
-                                                  const struct flow_key *key)
+						  const struct service *service,
+						  const struct flow_key *key)
 {
 	return forward_find_in(forward_bucket(env, service, key), env, service, key);
 }
@@ -152,8 +152,8 @@ enum forward_record {
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
  * its two; a flow on probation gives way, an established one never does. */
 static inline enum forward_record forward_place(const struct env *env,
-                                                const struct service *service,
-                                                const struct flow_key *key, u16 number)
+						const struct service *service,
+						const struct flow_key *key, u16 number)
 {
 	u32 buckets = env_flow_buckets(env);
 	u8 tick = env_tick(env);
@@ -169,7 +169,7 @@ static inline enum forward_record forward_place(const struct env *env,
 	slot = first_slot;
 	if (used >= FLOW_CROWDED) {
 		second = env_flow_bucket(env,
-		                         flow_bucket_second(key->hash, service->number, buckets));
+					 flow_bucket_second(key->hash, service->number, buckets));
 		if (!second)
 			return FORWARD_NO_ROOM;
 		if (second != first && flow_bucket_room(second, tick, &second_slot) < used) {
@@ -197,9 +197,11 @@ struct forward_choice {
 
 /* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
  * an opening SYN (a SYN flood then writes nothing). */
-static always_inline enum forward_record
-forward_remember(const struct env *env, const struct service *service, const struct packet *packet,
-                 const struct flow_key *key, struct flow_hit hit, u16 number)
+static always_inline enum forward_record forward_remember(const struct env *env,
+							  const struct service *service,
+							  const struct packet *packet,
+							  const struct flow_key *key,
+							  struct flow_hit hit, u16 number)
 {
 	if (env_flow_buckets(env) == 0)
 		return FORWARD_NOT_DUE;
@@ -212,17 +214,16 @@ forward_remember(const struct env *env, const struct service *service, const str
 	if (!hit.bucket)
 		return forward_place(env, service, key, number);
 	flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key, number,
-	           env_tick(env));
+		   env_tick(env));
 	return FORWARD_OVERWROTE;
 }
 
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
  * forward_find() answers at this point of the packet sequence. */
-static always_inline enum verdict forward_pick(const struct env *env,
-                                               const struct service *service,
-                                               const struct packet *packet,
-                                               const struct flow_key *key, struct flow_hit hit,
-                                               struct forward_choice *choice)
+static always_inline enum verdict forward_pick(const struct env *env, const struct service *service,
+					       const struct packet *packet,
+					       const struct flow_key *key, struct flow_hit hit,
+					       struct forward_choice *choice)
 {
 	choice->record = FORWARD_NOT_DUE;
 	if (likely(hit.bucket != NULL) &&
@@ -231,7 +232,7 @@ static always_inline enum verdict forward_pick(const struct env *env,
 		choice->backend = env_backend(env, service, choice->number);
 		if (likely(choice->backend != NULL) &&
 		    likely(!(packet->flags & PACKET_OPENING &&
-		             choice->backend->flags & BACKEND_NO_NEW))) {
+			     choice->backend->flags & BACKEND_NO_NEW))) {
 			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
 			return VERDICT_FLOW;
 		}
@@ -246,7 +247,7 @@ static always_inline enum verdict forward_pick(const struct env *env,
 
 /* forward_fits() where the encapsulation's flags may be constant. */
 static always_inline enum verdict forward_fits_as(const struct backend *backend,
-                                                  const struct packet *packet, u8 flags)
+						  const struct packet *packet, u8 flags)
 {
 	if (unlikely(!(backend->flags & BACKEND_REACHABLE)))
 		return VERDICT_NO_NEXT_HOP;
@@ -257,7 +258,7 @@ static always_inline enum verdict forward_fits_as(const struct backend *backend,
 
 /* Stage: may the packet be sent to this backend as it is? Undecided where it may. */
 static always_inline enum verdict forward_fits(const struct backend *backend,
-                                               const struct packet *packet)
+					       const struct packet *packet)
 {
 	return forward_fits_as(backend, packet, backend->flags);
 }

@@ -105,8 +105,7 @@ static always_inline void parse_transport(struct cursor *cursor, struct packet *
 }
 
 /* Steps over IPv4 options a word at a time (at most ten) and returns their sum. */
-static always_inline u64 parse_ipv4_options(struct cursor *cursor, struct packet *packet,
-                                            u32 words)
+static always_inline u64 parse_ipv4_options(struct cursor *cursor, struct packet *packet, u32 words)
 {
 	u64 sum = 0;
 
@@ -126,7 +125,7 @@ static always_inline u64 parse_ipv4_options(struct cursor *cursor, struct packet
 }
 
 static always_inline enum verdict parse_ipv4(struct cursor *cursor, struct packet *packet,
-                                             u32 available_bytes)
+					     u32 available_bytes)
 {
 	const struct ipv4_header *ip = cursor_pull(cursor, IPV4_HEADER_BYTES);
 	u32 header_bytes;
@@ -196,7 +195,7 @@ static always_inline bool parse_is_extension(u8 next_header)
 }
 
 static always_inline enum verdict parse_ipv6(struct cursor *cursor, struct packet *packet,
-                                             u32 available_bytes)
+					     u32 available_bytes)
 {
 	const struct ipv6_header *ip = cursor_pull(cursor, IPV6_HEADER_BYTES);
 	u32 first;
@@ -235,8 +234,7 @@ static always_inline enum verdict parse_ipv6(struct cursor *cursor, struct packe
  * which the cursor shows at least the headers. Returns VERDICT_UNDECIDED where the packet is
  * IP for this station and filled in, else the verdict; then the packet is not to be read. */
 static always_inline enum verdict parse_frame(struct cursor cursor, u32 frame_bytes,
-                                              const struct station *station,
-                                              struct packet *packet)
+					      const struct station *station, struct packet *packet)
 {
 	const struct ethernet_header *ethernet = cursor_pull(&cursor, ETHERNET_HEADER_BYTES);
 
@@ -252,7 +250,7 @@ static always_inline enum verdict parse_frame(struct cursor cursor, u32 frame_by
 	if (unlikely(ethernet->destination[0] & 1))
 		packet->flags |= PACKET_GROUP;
 	else if (unlikely(!parse_mac_equal(ethernet->destination, station->mac)) &&
-	         !station->any_mac)
+		 !station->any_mac)
 		return VERDICT_OTHER_MAC;
 
 	if (likely(ethernet->type == BE16(ETHERTYPE_IPV4)))

@@ -27,17 +27,17 @@ enum service_hash { SERVICE_HASH_5TUPLE, SERVICE_HASH_SOURCE, SERVICE_HASH_SOURC
  * the arena's start. */
 struct service {
 	struct addr vip;
-	u64 maglev_offset; /* of u16[maglev_size] */
-	u32 maglev_size;   /* prime, or 0 for SERVICE_VIP_ONLY */
+	u64 maglev_offset;  /* of u16[maglev_size] */
+	u32 maglev_size;    /* prime, or 0 for SERVICE_VIP_ONLY */
 	u32 backends_first; /* index of backend number 0 in the array of backends */
 	u32 backends_count; /* numbers are below this */
 	u32 counter;        /* index of the service's counter */
 	u16 number;         /* 1..65535, stable */
 	be16 port;          /* 0: any */
 	u8 protocol;
-	u8 kind;          /* enum service_kind */
-	u8 hash_mode;     /* enum service_hash */
-	bool raw_keys;    /* flows are stored as (address, port), not as fingerprints */
+	u8 kind;       /* enum service_kind */
+	u8 hash_mode;  /* enum service_hash */
+	bool raw_keys; /* flows are stored as (address, port), not as fingerprints */
 	u8 unused[12];
 } cache_aligned;
 
@@ -46,7 +46,7 @@ _Static_assert(sizeof(struct service) == 64, "one cache line");
 
 /* The key of (destination, port, protocol); port and protocol 0 stand for "any". Never 0. */
 static always_inline u64 service_key(bool v6, const struct addr *destination, be16 port,
-                                     u8 protocol)
+				     u8 protocol)
 {
 	u64 ports = (u64)port << 16 | (u64)protocol << 8;
 	u64 x;
@@ -75,7 +75,7 @@ static always_inline u32 service_bucket_find(const struct service_bucket *bucket
 
 /* Whether the record is the one asked for, and not a colliding hash of another. */
 static always_inline bool service_matches(const struct service *service, bool v6,
-                                          const struct addr *destination, be16 port, u8 protocol)
+					  const struct addr *destination, be16 port, u8 protocol)
 {
 	if (likely(!v6))
 		return true;

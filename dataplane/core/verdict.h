@@ -46,7 +46,7 @@ enum verdict {
 #define VERDICT_ENUM(id, action, reason, text) VERDICT_##id,
 	VERDICTS(VERDICT_ENUM)
 #undef VERDICT_ENUM
-	VERDICT_COUNT,
+		VERDICT_COUNT,
 	VERDICT_UNDECIDED = VERDICT_COUNT, /* no stage has settled the packet yet */
 };
 

@@ -27,7 +27,7 @@ u64 arena_root_checksum(const struct arena_root *root)
 }
 
 static int header_check(const struct arena_header *header, u64 size_bytes, char *message,
-                        size_t message_bytes)
+			size_t message_bytes)
 {
 	if (header->magic != ARENA_MAGIC) {
 		snprintf(message, message_bytes, "this is not a shunt arena");
@@ -35,23 +35,23 @@ static int header_check(const struct arena_header *header, u64 size_bytes, char 
 	}
 	if (header->min_reader > ARENA_ABI || header->abi < ARENA_MIN_READER) {
 		snprintf(message, message_bytes,
-		         "shuntd writes arena ABI %u (readers from %u on), this program reads ABI "
-		         "%u (writers from %u on); run the same version of both",
-		         header->abi, header->min_reader, ARENA_ABI, ARENA_MIN_READER);
+			 "shuntd writes arena ABI %u (readers from %u on), this program reads ABI "
+			 "%u (writers from %u on); run the same version of both",
+			 header->abi, header->min_reader, ARENA_ABI, ARENA_MIN_READER);
 		return -EPROTO;
 	}
 	if (header->root_bytes != sizeof(struct arena_root) ||
 	    header->service_bytes != sizeof(struct service) ||
 	    header->backend_bytes != sizeof(struct backend)) {
 		snprintf(message, message_bytes,
-		         "the arena's structures differ in size from this program's, though both "
-		         "say ABI %u; rebuild both from one source tree",
-		         header->abi);
+			 "the arena's structures differ in size from this program's, though both "
+			 "say ABI %u; rebuild both from one source tree",
+			 header->abi);
 		return -EPROTO;
 	}
 	if (header->size_bytes != size_bytes) {
 		snprintf(message, message_bytes, "the arena is %llu bytes long but says %llu",
-		         (unsigned long long)size_bytes, (unsigned long long)header->size_bytes);
+			 (unsigned long long)size_bytes, (unsigned long long)header->size_bytes);
 		return -EINVAL;
 	}
 	return 0;
@@ -68,7 +68,7 @@ int arena_attach(int fd, struct arena_view *view, char *message, size_t message_
 		return -errno;
 	if (seals < 0 || (seals & ARENA_SEALS) != ARENA_SEALS) {
 		snprintf(message, message_bytes,
-		         "the arena is not sealed against shrinking, growing and writing");
+			 "the arena is not sealed against shrinking, growing and writing");
 		return -EINVAL;
 	}
 	if (stat.st_size < ARENA_HEADER_BYTES) {
@@ -100,7 +100,7 @@ void arena_detach(struct arena_view *view)
 }
 
 static bool inside(const struct arena_view *view, u64 offset, u64 count, u64 each_bytes,
-                   u64 align_bytes)
+		   u64 align_bytes)
 {
 	return offset >= ARENA_HEADER_BYTES && offset <= view->size_bytes &&
 	       offset % align_bytes == 0 && count <= (view->size_bytes - offset) / each_bytes;
@@ -114,13 +114,13 @@ static bool service_inert(const struct service *service)
 }
 
 static bool service_inside(const struct arena_view *view, const struct arena_root *root,
-                           const struct service *service)
+			   const struct service *service)
 {
 	if (service->kind != SERVICE_ACTIVE)
 		return service_inert(service);
 	return service->maglev_size > 0 &&
 	       inside(view, service->maglev_offset, service->maglev_size, sizeof(u16),
-	              sizeof(u16)) &&
+		      sizeof(u16)) &&
 	       service->backends_first <= root->backends_count &&
 	       service->backends_count <= root->backends_count - service->backends_first &&
 	       service->counter < view->counters_count &&
@@ -134,8 +134,8 @@ static bool root_inside(const struct arena_view *view, const struct arena_root *
 	const struct backend *backends;
 
 	if (root->buckets_count == 0 ||
-	    !inside(view, root->buckets_offset, root->buckets_count,
-	            sizeof(struct service_bucket), 64) ||
+	    !inside(view, root->buckets_offset, root->buckets_count, sizeof(struct service_bucket),
+		    64) ||
 	    !inside(view, root->services_offset, services_count, sizeof(struct service), 64) ||
 	    !inside(view, root->backends_offset, root->backends_count, sizeof(struct backend), 64))
 		return false;

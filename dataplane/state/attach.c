@@ -21,8 +21,7 @@ void attach_prepare(struct attach_message *message, enum attach_kind kind)
 	snprintf(message->version, sizeof(message->version), "%s", SHUNT_VERSION);
 }
 
-int attach_send(int socket, const struct attach_message *message, const int *fds,
-                size_t fds_count)
+int attach_send(int socket, const struct attach_message *message, const int *fds, size_t fds_count)
 {
 	union {
 		struct cmsghdr align;

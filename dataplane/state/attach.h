@@ -23,19 +23,19 @@ enum attach_kind { ATTACH_HELLO = 1, ATTACH_ARENA, ATTACH_REPORT, ATTACH_REFUSED
 
 /* A port as shuntd needs it to fill in outer Ethernet headers. */
 struct attach_port {
-	char name[64];       /* as configured */
+	char name[64];        /* as configured */
 	char kernel_name[16]; /* the kernel's interface that holds its addresses; empty: none */
 	u8 mac[6];
-	u8 gateway_mac[6];   /* fixed by the configuration; all zero: found in the kernel */
-	u16 mtu;             /* bytes of an IP packet */
+	u8 gateway_mac[6]; /* fixed by the configuration; all zero: found in the kernel */
+	u16 mtu;           /* bytes of an IP packet */
 	u8 unused[2];
 };
 
 struct attach_message {
 	u64 magic;
-	u32 kind;       /* enum attach_kind */
-	u32 arena_abi;  /* of the sender */
-	u64 epoch;      /* HELLO: highest seen; ARENA: this arena's; REPORT: which arena it is for */
+	u32 kind;      /* enum attach_kind */
+	u32 arena_abi; /* of the sender */
+	u64 epoch;     /* HELLO: highest seen; ARENA: this arena's; REPORT: which arena it is for */
 	u32 pid;
 	u32 workers_count;
 	u32 ports_count;
@@ -49,8 +49,8 @@ struct attach_message {
 void attach_prepare(struct attach_message *message, enum attach_kind kind);
 
 /* Sends a message with fds_count descriptors (they stay the caller's). Returns 0 or -errno. */
-int attach_send(int socket, const struct attach_message *message, const int *fds,
-                size_t fds_count) __attribute__((warn_unused_result));
+int attach_send(int socket, const struct attach_message *message, const int *fds, size_t fds_count)
+	__attribute__((warn_unused_result));
 
 /* Receives one message; descriptors are the caller's to close, fds is filled up with -1.
  * Returns 0; -EAGAIN; -ECONNRESET where the peer has gone; -EPROTO for a malformed message. */

@@ -64,7 +64,7 @@ static inline u16 env_maglev(const struct env *env, const struct service *servic
 }
 
 static inline const struct backend *env_backend(const struct env *env,
-                                                const struct service *service, u16 number)
+						const struct service *service, u16 number)
 {
 	const struct backend *backend;
 

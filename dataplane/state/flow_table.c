@@ -20,9 +20,9 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 	if (buckets > 1u << 31)
 		return -E2BIG;
 	err = memory_create("shunt-flows",
-	                    FLOW_TABLE_HEADER_BYTES +
-	                            buckets * workers_count * sizeof(struct flow_bucket),
-	                    &memory);
+			    FLOW_TABLE_HEADER_BYTES +
+				    buckets * workers_count * sizeof(struct flow_bucket),
+			    &memory);
 	if (err)
 		return err;
 	*tables = (struct flow_tables){

@@ -15,9 +15,9 @@ struct flow_table_header {
 	u64 magic;
 	u32 abi;
 	u32 workers_count;
-	u32 buckets_count;    /* of each worker */
+	u32 buckets_count; /* of each worker */
 	u32 tick_ms;
-	u64 incarnation;      /* of the numbers that the entries hold */
+	u64 incarnation; /* of the numbers that the entries hold */
 };
 
 /* All workers' tables, mapped. */

@@ -47,9 +47,8 @@ fail:
 
 int memory_create(const char *name, size_t size_bytes, struct memory *memory)
 {
-	if (size_bytes >= HUGE_FROM_BYTES &&
-	    create(name, round_up(size_bytes, HUGE_PAGE_BYTES), MFD_HUGETLB | MFD_HUGE_2MB,
-	           memory) == 0)
+	if (size_bytes >= HUGE_FROM_BYTES && create(name, round_up(size_bytes, HUGE_PAGE_BYTES),
+						    MFD_HUGETLB | MFD_HUGE_2MB, memory) == 0)
 		return 0;
 	return create(name, round_up(size_bytes, 4096), 0, memory);
 }

@@ -16,14 +16,14 @@
 
 static u64 worker_bytes_for(u32 counters_count)
 {
-	u64 bytes = sizeof(struct report_worker) +
-	            (u64)counters_count * sizeof(struct report_traffic);
+	u64 bytes =
+		sizeof(struct report_worker) + (u64)counters_count * sizeof(struct report_traffic);
 
 	return (bytes + 4095) / 4096 * 4096; /* no page is written by two workers */
 }
 
 static struct report report_of(void *base, const struct report_header *layout, size_t size_bytes,
-                               int fd)
+			       int fd)
 {
 	return (struct report){
 		.header = base,
@@ -43,7 +43,7 @@ int report_create(u32 workers_count, u32 counters_count, u64 epoch, struct repor
 	int err;
 
 	err = memory_create("shunt-report", REPORT_HEADER_BYTES + workers_count * worker_bytes,
-	                    &memory);
+			    &memory);
 	if (err)
 		return err;
 	*(struct report_header *)memory.base = (struct report_header){
@@ -119,17 +119,15 @@ void report_destroy(struct report *report)
 struct report_worker *report_worker(const struct report *report, u32 worker)
 {
 	return (struct report_worker *)((u8 *)report->header + REPORT_HEADER_BYTES +
-	                                worker * report->worker_bytes);
+					worker * report->worker_bytes);
 }
 
 void report_carry_over(const struct report *from, const struct report *to)
 {
-	u32 workers = from->workers_count < to->workers_count
-	                      ? from->workers_count
-	                      : to->workers_count;
-	u32 counters = from->counters_count < to->counters_count
-	                       ? from->counters_count
-	                       : to->counters_count;
+	u32 workers =
+		from->workers_count < to->workers_count ? from->workers_count : to->workers_count;
+	u32 counters = from->counters_count < to->counters_count ? from->counters_count
+								 : to->counters_count;
 
 	for (u32 i = 0; i < workers; i++) {
 		const struct report_worker *old = report_worker(from, i);

@@ -32,11 +32,11 @@ struct report_traffic {
 };
 
 struct report_worker {
-	u64 heartbeat;          /* bursts begun, idle ones included */
-	u64 generation;         /* in use since before the present burst */
-	u64 swept_generation;   /* a full sweep ran one timeout after this one came */
-	u64 flows_unplaced;     /* new flows forwarded statelessly: both buckets taken */
-	u64 roots_refused;      /* generations that pointed outside the arena */
+	u64 heartbeat;        /* bursts begun, idle ones included */
+	u64 generation;       /* in use since before the present burst */
+	u64 swept_generation; /* a full sweep ran one timeout after this one came */
+	u64 flows_unplaced;   /* new flows forwarded statelessly: both buckets taken */
+	u64 roots_refused;    /* generations that pointed outside the arena */
 	u64 unused[3];
 	u64 verdicts[VERDICT_COUNT] cache_aligned;
 	struct report_traffic traffic[] cache_aligned;

@@ -26,7 +26,7 @@ struct probe {
 static const char *mac_format(const u8 mac[static 6], char out[static 18])
 {
 	snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-	         mac[5]);
+		 mac[5]);
 	return out;
 }
 
@@ -50,9 +50,9 @@ static void dest_print(struct probe *probe, int at)
 		snprintf(line, sizeof(line), "%s unreachable: %s", probe->texts[at], hop.reason);
 	else
 		snprintf(line, sizeof(line), "%s dev %s mac %s mtu %u via %s src %s own %s%s",
-		         probe->texts[at], hop.ifname, mac_format(hop.mac, mac), hop.mtu,
-		         addr_format(&hop.gateway, via), addr_format(&hop.preferred_source, source),
-		         mac_format(hop.link_mac, own), hop.reason ? " with a reason" : "");
+			 probe->texts[at], hop.ifname, mac_format(hop.mac, mac), hop.mtu,
+			 addr_format(&hop.gateway, via), addr_format(&hop.preferred_source, source),
+			 mac_format(hop.link_mac, own), hop.reason ? " with a reason" : "");
 	line_print(probe, at, line);
 }
 
@@ -67,7 +67,7 @@ static void link_print(struct probe *probe)
 		snprintf(line, sizeof(line), "link %s gone", probe->ifname);
 	else
 		snprintf(line, sizeof(line), "link %s own %s mtu %u", probe->ifname,
-		         mac_format(mac, own), mtu);
+			 mac_format(mac, own), mtu);
 	line_print(probe, DESTS_MAX, line);
 }
 

@@ -420,6 +420,26 @@ static void an_idle_record_leads_nowhere(void **state)
 	}
 }
 
+/* A Maglev table may end with the arena, and not one slot later. */
+static void a_maglev_table_ends_inside(void **state)
+{
+	for (u32 over = 0; over < 2; over++) {
+		struct watched watched = watched_new();
+		const struct arena_root *root = arena_help_root(&watched.help);
+		struct service *service =
+			(struct service *)(watched.help.base + root->services_offset);
+		struct tables tables;
+
+		while (service->kind != SERVICE_ACTIVE)
+			service++;
+		service->maglev_offset =
+			watched.view.size_bytes - (service->maglev_size - over) * sizeof(u16);
+		assert_int_equal(arena_tables(&watched.view, watched.help.root_offset, &tables),
+				 over ? -EINVAL : 0);
+		free(watched.help.base);
+	}
+}
+
 static void tables_lie_on_cache_lines(void **state)
 {
 	for (u32 which = 0; which < 3; which++) {
@@ -447,6 +467,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_may_change_size_or_hands),
 		cmocka_unit_test(refuses_a_short_file_and_no_file),
 		cmocka_unit_test(root_offsets_stay_inside),
+		cmocka_unit_test(a_maglev_table_ends_inside),
 		cmocka_unit_test(a_torn_root_is_refused),
 		cmocka_unit_test(no_root_leads_outside),
 		cmocka_unit_test(an_idle_record_leads_nowhere),

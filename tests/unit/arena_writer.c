@@ -135,22 +135,22 @@ static void test_sealed_and_read_only(void **state)
 	assert_true(write(fd, "x", 1) < 0);
 	assert_true(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0);
 	assert_int_equal(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
-	                 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+			 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_blocks_are_aligned_zeroed_and_apart, setup,
-	                                        teardown),
+						teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_space_returns_only_when_nobody_reads_it, setup,
-	                                        teardown),
+						teardown),
 		cmocka_unit_test_setup_teardown(test_kept_blocks_live_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandon_frees_the_new_and_keeps_the_old, setup,
-	                                        teardown),
+						teardown),
 		cmocka_unit_test_setup_teardown(test_abandon_frees_nothing_that_is_read, setup,
-	                                        teardown),
+						teardown),
 		cmocka_unit_test_setup_teardown(test_sealed_and_read_only, setup, teardown),
 	};
 

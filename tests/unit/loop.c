@@ -117,7 +117,7 @@ static void test_wrong_use_is_refused(void **state)
 	assert_int_equal(loop_add(peer.loop, 900, EPOLLIN, peer_drain_and_stop, &peer), -EBADF);
 	assert_int_equal(loop_add(peer.loop, peer.fd, EPOLLIN, peer_drain_and_stop, &peer), 0);
 	assert_int_equal(loop_add(peer.loop, peer.fd, EPOLLIN, peer_drain_and_stop, &peer),
-	                 -EEXIST);
+			 -EEXIST);
 	loop_remove(peer.loop, peer.fd);
 	loop_remove(peer.loop, peer.fd);
 	loop_remove(peer.loop, -1);
@@ -184,7 +184,7 @@ static void test_reused_number_gets_no_stale_event(void **state)
 	struct fixture *fixture = *state;
 	int a = event_make(1), b = event_make(1);
 	struct peer peers[3] = {{.loop = fixture->loop, .fd = a, .other_fd = b},
-	                        {.loop = fixture->loop, .fd = b, .other_fd = a}};
+				{.loop = fixture->loop, .fd = b, .other_fd = a}};
 
 	assert_int_equal(loop_add(fixture->loop, a, EPOLLIN, peer_replace_other, peers), 0);
 	assert_int_equal(loop_add(fixture->loop, b, EPOLLIN, peer_replace_other, peers), 0);
@@ -211,7 +211,7 @@ static void test_modified_in_a_batch_is_not_called(void **state)
 	struct fixture *fixture = *state;
 	int a = event_make(1), b = event_make(1);
 	struct peer peers[2] = {{.loop = fixture->loop, .fd = a, .other_fd = b},
-	                        {.loop = fixture->loop, .fd = b, .other_fd = a}};
+				{.loop = fixture->loop, .fd = b, .other_fd = a}};
 
 	assert_int_equal(loop_add(fixture->loop, a, EPOLLIN, peer_silence_other, peers), 0);
 	assert_int_equal(loop_add(fixture->loop, b, EPOLLIN, peer_silence_other, peers), 0);
@@ -233,7 +233,7 @@ static void test_edge_and_level(void **state)
 	for (size_t row = 0; row < 2; row++) {
 		struct peer peer = {.loop = fixture->loop, .fd = event_make(1)};
 		assert_int_equal(loop_add(peer.loop, peer.fd, rows[row].events, peer_count, &peer),
-		                 0);
+				 0);
 		assert_true(loop_timer_add(peer.loop, 10, 0, loop_stop_later, peer.loop) != 0);
 		run(fixture);
 		assert_int_equal(peer.calls > 1, rows[row].again);
@@ -289,7 +289,8 @@ static void test_many_descriptors(void **state)
 	for (int at = 0; at < COUNT; at++) {
 		peers[at] = (struct peer){.loop = fixture->loop, .fd = event_make(1)};
 		assert_int_equal(loop_add(fixture->loop, peers[at].fd, EPOLLIN | EPOLLET,
-		                          peer_count, &peers[at]), 0);
+					  peer_count, &peers[at]),
+				 0);
 	}
 	assert_true(loop_timer_add(fixture->loop, 50, 0, loop_stop_later, fixture->loop) != 0);
 	run(fixture);
@@ -395,8 +396,8 @@ static void test_order_of_many(void **state)
 		do { /* the clock is read at every call here: make both readings agree */
 			before_ms = loop_now_ms(fixture->loop);
 			loop_timer_cancel(fixture->loop, timers[at]);
-			timers[at] = loop_timer_add(fixture->loop, delay_ms, 0, tick_count,
-			                            &ticks[at]);
+			timers[at] =
+				loop_timer_add(fixture->loop, delay_ms, 0, tick_count, &ticks[at]);
 		} while (loop_now_ms(fixture->loop) != before_ms);
 		deadlines_ms[at] = before_ms + delay_ms;
 	}
@@ -413,7 +414,7 @@ static void test_order_of_many(void **state)
 	for (int at = 1; at < log.count; at++) {
 		int a = log.names[at - 1], b = log.names[at];
 		assert_true(deadlines_ms[a] < deadlines_ms[b] ||
-		            (deadlines_ms[a] == deadlines_ms[b] && a < b));
+			    (deadlines_ms[a] == deadlines_ms[b] && a < b));
 	}
 }
 

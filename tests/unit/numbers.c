@@ -27,7 +27,8 @@ static void state_open(struct fixture *fixture)
 {
 	numbers_close(fixture->numbers);
 	assert_int_equal(numbers_open(fixture->dir, &fixture->numbers, fixture->message,
-	                              sizeof(fixture->message)), 0);
+				      sizeof(fixture->message)),
+			 0);
 }
 
 static int setup(void **state)
@@ -35,7 +36,7 @@ static int setup(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	snprintf(fixture->parent, sizeof(fixture->parent), "%s/shunt-numbers-XXXXXX",
-	         getenv("TMPDIR") ? getenv("TMPDIR") : P_tmpdir);
+		 getenv("TMPDIR") ? getenv("TMPDIR") : P_tmpdir);
 	assert_non_null(mkdtemp(fixture->parent));
 	snprintf(fixture->dir, sizeof(fixture->dir), "%s/state", fixture->parent);
 	state_open(fixture);
@@ -192,8 +193,9 @@ static void test_equal_sets_get_equal_numbers(void **state)
 static void test_one_named_twice_has_one_number(void **state)
 {
 	struct numbers *numbers = ((struct fixture *)*state)->numbers;
-	struct addr both_families[3] = {backend_addr(0), {.bytes = {0x20, 1, 0xd, 0xb8}},
-	                                backend_addr(0)};
+	struct addr both_families[3] = {backend_addr(0),
+					{.bytes = {0x20, 1, 0xd, 0xb8}},
+					backend_addr(0)};
 	u16 out[3];
 
 	service(numbers, "web");
@@ -311,11 +313,11 @@ static void test_a_full_service_is_fast_and_then_full(void **state)
 		addresses[at] = backend_addr(at * 40503 % (NUMBERS_MAX + 1));
 	service(fixture->numbers, "web");
 	assert_int_equal(numbers_backends(fixture->numbers, "web", addresses, NUMBERS_MAX + 1, out),
-	                 -ENOSPC);
+			 -ENOSPC);
 	assert_int_equal(numbers_counters_bound(fixture->numbers), 1); /* none of them was taken */
 	assert_int_equal(numbers_backends(fixture->numbers, "web", addresses, NUMBERS_MAX, out), 0);
 	assert_int_equal(numbers_backend(fixture->numbers, "web", &addresses[NUMBERS_MAX], out),
-	                 -ENOSPC);
+			 -ENOSPC);
 	assert_int_equal(numbers_backends(fixture->numbers, "web", addresses, NUMBERS_MAX, out), 0);
 	assert_int_equal(numbers_retire_backends(fixture->numbers, "web", addresses, 1, 4), 0);
 	assert_int_equal(numbers_commit(fixture->numbers), 0);
@@ -487,7 +489,7 @@ static void test_unusable_files_are_set_aside(void **state)
 		"[]",
 		HEAD "\"services\":{}} trailing",
 		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":0,\"backends\":{}},"
-		"\"a\":{\"number\":1,\"counter\":0,\"backends\":{}}}}",
+		     "\"a\":{\"number\":1,\"counter\":0,\"backends\":{}}}}",
 		HEAD "\"services\":[]}",
 		"{\"version\":2,\"incarnation\":\"00000000000000aa\",\"epoch\":1,\"generation\":2,"
 		"\"services\":{}}",
@@ -506,14 +508,14 @@ static void test_unusable_files_are_set_aside(void **state)
 		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":16777216,\"backends\":{}}}}",
 		HEAD "\"services\":{\"a\":{\"number\":1.5,\"counter\":0,\"backends\":{}}}}",
 		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":0,\"backends\":{},"
-		"\"retired\":\"x\"}}}",
+		     "\"retired\":\"x\"}}}",
 		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":0,\"backends\":{}},"
-		"\"b\":{\"number\":1,\"counter\":1,\"backends\":{}}}}",
+		     "\"b\":{\"number\":1,\"counter\":1,\"backends\":{}}}}",
 		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":0,\"backends\":"
-		"{\"10.0.0.1\":{\"number\":1,\"counter\":0}}}}}",
+		     "{\"10.0.0.1\":{\"number\":1,\"counter\":0}}}}}",
 		HEAD "\"services\":{\"a\":{\"number\":1,\"counter\":0,\"backends\":"
-		"{\"10.0.0.1\":{\"number\":1,\"counter\":1},"
-		"\"10.0.0.2\":{\"number\":1,\"counter\":2}}}}}",
+		     "{\"10.0.0.1\":{\"number\":1,\"counter\":1},"
+		     "\"10.0.0.2\":{\"number\":1,\"counter\":2}}}}}",
 	};
 	struct fixture *fixture = *state;
 
@@ -544,7 +546,7 @@ static void test_a_written_file_is_read(void **state)
 	struct fixture *fixture = *state;
 
 	file_write(fixture, HEAD "\"services\":{\"web\":{\"number\":3,\"counter\":5,\"backends\":"
-	           "{\"10.0.0.1\":{\"number\":9,\"counter\":1,\"retired\":2}}}}}");
+				 "{\"10.0.0.1\":{\"number\":9,\"counter\":1,\"retired\":2}}}}}");
 	state_open(fixture);
 	assert_string_equal(fixture->message, "");
 	assert_true(numbers_incarnation(fixture->numbers) == 0xaa);
@@ -565,7 +567,8 @@ static void test_unreadable_is_not_corrupt(void **state)
 	snprintf(path, sizeof(path), "%s/numbers.json", fixture->dir);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(numbers_open(fixture->dir, &numbers, fixture->message,
-	                              sizeof(fixture->message)), -EISDIR);
+				      sizeof(fixture->message)),
+			 -EISDIR);
 	assert_int_equal(files_named(fixture, "numbers.json.bad"), 0);
 	assert_int_equal(rmdir(path), 0);
 }
@@ -600,7 +603,7 @@ static void child_commit_forever(const char *dir, int pipe_fd, u32 key)
 
 /* Lets a child commit for a while, kills it, and returns how much it told. */
 static size_t crash_once(struct fixture *fixture, struct told *told, size_t max, u32 key,
-                         long pause_us)
+			 long pause_us)
 {
 	struct timespec pause = {.tv_nsec = pause_us * 1000};
 	size_t count = 0;
@@ -639,8 +642,8 @@ static void test_kill_at_any_moment_loses_nothing(void **state)
 		numbers_close(fixture->numbers); /* the child takes the lock */
 		fixture->numbers = NULL;
 		count += crash_once(fixture, told + count, TOLD_MAX - count,
-		                    count ? told[count - 1].key + 1 : 0,
-		                    500 + (long)rand_r(&seed) % 20000);
+				    count ? told[count - 1].key + 1 : 0,
+				    500 + (long)rand_r(&seed) % 20000);
 		crashes++;
 		state_open(fixture);
 		assert_string_equal(fixture->message, "");
@@ -649,9 +652,9 @@ static void test_kill_at_any_moment_loses_nothing(void **state)
 			u32 index; /* known before it is asked for, which would give it anew */
 			struct addr address = backend_addr(told[at].key);
 			assert_int_equal(numbers_counter(fixture->numbers, "web", &address, &index),
-			                 0);
+					 0);
 			assert_int_equal(backend(fixture->numbers, "web", told[at].key),
-			                 told[at].number);
+					 told[at].number);
 		}
 		if (count)
 			assert_true(numbers_epoch(fixture->numbers) >= told[count - 1].epoch);

@@ -43,14 +43,16 @@ static void arena_open(struct fixture *fixture, u64 size_bytes)
 	assert_int_equal(arena_writer_create(size_bytes, 1, 1, 4096, &fixture->writer), 0);
 	assert_int_equal(tables_builder_create(fixture->writer, &fixture->builder), 0);
 	assert_int_equal(arena_attach(arena_writer_fd(fixture->writer), &fixture->view, message,
-	                              sizeof(message)), 0);
+				      sizeof(message)),
+			 0);
 }
 
 static void publish(struct fixture *fixture, u64 generation)
 {
 	assert_int_equal(tables_publish(fixture->builder, fixture->plan, generation), 0);
 	assert_int_equal(arena_tables(&fixture->view, arena_root_offset(&fixture->view),
-	                              &fixture->env.tables), 0);
+				      &fixture->env.tables),
+			 0);
 	assert_int_equal(fixture->env.tables.generation, generation);
 }
 
@@ -64,7 +66,7 @@ static void fixture_close(struct fixture *fixture)
 }
 
 static const struct service *find(const struct fixture *fixture, const char *address, u16 port,
-                                  u8 protocol)
+				  u8 protocol)
 {
 	struct addr addr;
 	u32 index;
@@ -79,11 +81,11 @@ static void test_services_are_found_and_only_those(void **state)
 	struct fixture fixture = {0};
 
 	plan_load(&fixture, HEAD
-	          "services:\n"
-	          "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, hash: source }\n"
-	          "  - { name: b, vip: 203.0.113.10, protocol: udp, port: any }\n"
-	          "  - { name: c, vip: '2001:db8::10', protocol: tcp, port: 443 }\n"
-	          "  - { name: d, vip: 203.0.113.11, protocol: tcp, port: 443 }\n");
+		  "services:\n"
+		  "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, hash: source }\n"
+		  "  - { name: b, vip: 203.0.113.10, protocol: udp, port: any }\n"
+		  "  - { name: c, vip: '2001:db8::10', protocol: tcp, port: 443 }\n"
+		  "  - { name: d, vip: 203.0.113.11, protocol: tcp, port: 443 }\n");
 	arena_open(&fixture, 4 << 20);
 	publish(&fixture, 1);
 	assert_int_equal(find(&fixture, "203.0.113.10", 443, 6)->hash_mode, SERVICE_HASH_SOURCE);
@@ -109,10 +111,11 @@ static void test_thousands_of_services(void **state)
 	size_t length = (size_t)sprintf(text, HEAD "services:\n");
 
 	for (unsigned i = 0; i < 3000; i++)
-		length += (size_t)sprintf(text + length,
-		                          "  - { name: s%u, vip: 203.%u.%u.1, protocol: tcp, port: %u,"
-		                          " table_size: 101 }\n",
-		                          i, i / 250, i % 250, 1 + i);
+		length += (size_t)
+			sprintf(text + length,
+				"  - { name: s%u, vip: 203.%u.%u.1, protocol: tcp, port: %u,"
+				" table_size: 101 }\n",
+				i, i / 250, i % 250, 1 + i);
 	plan_load(&fixture, text);
 	free(text);
 	arena_open(&fixture, tables_bytes(fixture.plan) + ARENA_HEADER_BYTES);
@@ -134,18 +137,17 @@ static void test_records_of_backends(void **state)
 	const struct service *service;
 	const struct backend *backend;
 
-	plan_load(&fixture, HEAD
-	          "defaults: { outer_source_v4: 10.9.0.0/24, encapsulation: gue }\n"
-	          "services:\n"
-	          "  - name: a\n"
-	          "    vip: 203.0.113.10\n"
-	          "    protocol: tcp\n"
-	          "    port: 443\n"
-	          "    backends:\n"
-	          "      - { address: 10.0.0.3, weight: 5 }\n"
-	          "      - { address: 10.0.0.2, weight: 0 }\n"
-	          "      - { address: '2001:db8::1', state: drain }\n"
-	          "      - { address: 10.0.0.1, state: maintenance }\n");
+	plan_load(&fixture, HEAD "defaults: { outer_source_v4: 10.9.0.0/24, encapsulation: gue }\n"
+				 "services:\n"
+				 "  - name: a\n"
+				 "    vip: 203.0.113.10\n"
+				 "    protocol: tcp\n"
+				 "    port: 443\n"
+				 "    backends:\n"
+				 "      - { address: 10.0.0.3, weight: 5 }\n"
+				 "      - { address: 10.0.0.2, weight: 0 }\n"
+				 "      - { address: '2001:db8::1', state: drain }\n"
+				 "      - { address: 10.0.0.1, state: maintenance }\n");
 	arena_open(&fixture, 4 << 20);
 	publish(&fixture, 1);
 	service = find(&fixture, "203.0.113.10", 443, 6);
@@ -174,12 +176,12 @@ static void test_records_of_backends(void **state)
 	fixture_close(&fixture);
 }
 
-static const char two_services[] = HEAD
-	"services:\n"
-	"  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, table_size: 1009,\n"
-	"      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n"
-	"  - { name: b, vip: 203.0.113.11, protocol: tcp, port: 443, table_size: 1009,\n"
-	"      backends: [ { address: 10.0.0.2 }, { address: 10.0.0.1%s } ] }\n";
+static const char two_services[] =
+	HEAD "services:\n"
+	     "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, table_size: 1009,\n"
+	     "      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n"
+	     "  - { name: b, vip: 203.0.113.11, protocol: tcp, port: 443, table_size: 1009,\n"
+	     "      backends: [ { address: 10.0.0.2 }, { address: 10.0.0.1%s } ] }\n";
 
 static void test_equal_sets_share_a_table_until_they_differ(void **state)
 {
