@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The whole balancer on a plain kernel interface (net_af_packet): its MAC, MTU and next hops are
+# the kernel's, nothing is fixed. Real HTTP through it; either process first; a gateway that
+# changes its MAC; shuntd killed under traffic. In the demo's topology, without root.
+# SHUNT_BIN names the directory of programs.
+set -euo pipefail
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+if [[ ${1:-} != inside ]]; then
+	if ! unshare -Urnmpf true 2>/dev/null; then
+		echo "user namespaces are refused here (unshare -Urnmpf)"
+		exit 77
+	fi
+	exec unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
+		"$tree/tests/netns/af_packet.sh" inside
+fi
+PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
+mount -t tmpfs tmpfs /run
+# shellcheck source=/dev/null
+source "$tree/tests/lab/topology.sh"
+mkdir -p "$LAB_DIR" /run/shunt
+
+fail() {
+	echo "FAIL: $*"
+	tail -n 20 "$LAB_DIR"/shunt*.log
+	exit 1
+}
+
+# The wire between router and balancer: an interface of the balancer's kernel, addresses and
+# all. The router finds it by ARP and ND; only the VIPs' routes are static.
+link_balancer() {
+	ip -n router link add to-lb mtu 1600 type veth peer up0 netns lb mtu 1600
+	# What the router sends has to carry finished checksums: no NIC finishes them here.
+	lab_in router ethtool -K to-lb tx off >/dev/null
+	ip -n router -batch - <<-END
+		address add 10.0.9.254/24 dev to-lb
+		address add 2001:db8:9::fe/64 dev to-lb nodad
+		link set to-lb up
+	END
+	ip -n lb -batch - <<-END
+		address add 10.0.9.1/24 dev up0
+		address add 2001:db8:9::1/64 dev up0 nodad
+		link set up0 up
+		route add default via 10.0.9.254
+		route add default via 2001:db8:9::fe
+	END
+	ip -n router -batch - <<-END
+		route add $LAB_VIP_V4/32 via 10.0.9.1
+		route add $LAB_VIP_V6/128 via 2001:db8:9::1
+	END
+}
+
+write_config() {
+	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
+		-e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/' \
+		"$tree/tests/lab/shunt.yaml" >"$LAB_CONFIG"
+}
+
+start_shuntd() {
+	lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
+}
+
+# get ADDRESS: the name of the backend that answered, from a new connection.
+get() {
+	lab_in client curl -s -m 5 -o /dev/null -w '%header{x-backend}' "http://$1/"
+}
+
+# answers WHAT: both families do, ten connections each.
+answers() {
+	local address
+	for address in "$LAB_VIP_V4" "[$LAB_VIP_V6]"; do
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			[[ $(get "$address") == b? ]] || fail "$1: no answer from $address"
+		done
+	done
+	echo "ok   $1"
+}
+
+lab_network
+link_balancer
+lab_backends
+write_config
+
+# The dataplane first, and shuntd later.
+lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
+lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
+start_shuntd
+lab_wait 30 shuntd test -S /run/shunt/api.sock
+
+# reachable COUNT: so many backends have a next hop.
+reachable() {
+	local found
+	found=$(lab_in lb shunt show --run-dir /run/shunt --json | grep -c '"reachable": true' || true)
+	((found == $1))
+}
+lab_wait 10 shuntd reachable 6
+answers "next hops are found in the kernel"
+
+# Another router takes the gateway's address over, and the kernel learns of it.
+ip -n router link set to-lb address 02:00:00:00:09:99
+ip -n lb neighbour replace 10.0.9.254 lladdr 02:00:00:00:09:99 dev up0 nud reachable
+ip -n lb neighbour replace 2001:db8:9::fe lladdr 02:00:00:00:09:99 dev up0 nud reachable
+moved() {
+	local found
+	found=$(lab_in lb shunt show --run-dir /run/shunt --json | grep -c '"mac": "02:00:00:00:09:99"' ||
+		true)
+	((found == 6))
+}
+lab_wait 1 shuntd moved
+answers "a gateway's new MAC is taken up within a second"
+
+# shuntd dies without a word; nothing is asked of it to forward.
+kill -KILL "$(<"$LAB_DIR/shuntd.pid")"
+wait "$(<"$LAB_DIR/shuntd.pid")" 2>/dev/null || true
+answers "the dataplane forwards without shuntd"
+rm -f /run/shunt/api.sock
+start_shuntd
+lab_wait 30 shuntd test -S /run/shunt/api.sock
+lab_wait 10 shuntd reachable 6
+answers "shuntd is back"
+
+drops=$(lab_in lb shunt show drops --run-dir /run/shunt --json)
+for reason in no_backend no_next_hop unmatched bad_csum queue_full; do
+	grep -A3 "\"reason\": \"$reason\"" <<<"$drops" | grep -q '"packets": 0' ||
+		fail "some packets were dropped: $reason"
+done
+echo "ok   nothing was dropped on the way"
