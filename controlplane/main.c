@@ -11,6 +11,7 @@
 #include "controlplane/api.h"
 #include "controlplane/log.h"
 #include "dataplane/state/arena.h"
+#include "version.h"
 
 static const char usage[] =
 	"usage: shuntd -f FILE [--run-dir DIR] [--state-dir DIR]\n"

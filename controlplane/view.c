@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "controlplane/explain.h"
+#include "version.h"
 
 #define BACKEND_NUMBERS 65536
 

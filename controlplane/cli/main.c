@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controlplane/cli/cli.h"
+#include "version.h"
 
 static const struct command {
 	const char *name;

@@ -2,6 +2,7 @@
 #include "dataplane/decap/options.h"
 
 #include "dataplane/decap/message.h"
+#include "version.h"
 
 #include <errno.h>
 #include <getopt.h>

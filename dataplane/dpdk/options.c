@@ -7,6 +7,7 @@
 
 #include "dataplane/dpdk/message.h"
 #include "dataplane/state/arena.h"
+#include "version.h"
 
 #define RUN_DIR "/run/shunt"
 
