@@ -26,7 +26,7 @@ from scapy.utils import RawPcapReader, RawPcapWriter  # noqa: E402
 ELSEWHERE = {
     "no_next_hop": "tests/unit/forward.c; a replay's next hop is always known",
     "no_headroom": "tests/unit/burst.c; a replay's buffers have headroom",
-    "queue_full": "tests/unit/dpdk; a capture file takes every frame",
+    "queue_full": "tests/unit/burst.c; a capture file takes every frame",
 }
 
 
