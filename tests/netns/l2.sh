@@ -204,6 +204,19 @@ ip -n lb route add unreachable 10.0.5.0/24
 lab_wait 5 shuntd shows unrouted .reason "no route to 10.0.5.1 over uplink0"
 echo "ok   a backend behind a gateway, or without a route, is not reachable"
 
+# Whoever asks the segment for the VIPs gets no answer from the backends.
+for vip in "$LAB_VIP_V4" "$LAB_VIP_V6"; do
+	ip -n lb route add "$vip" dev up0
+	lab_in lb bash -c "echo >/dev/udp/$vip/9"
+done
+sleep 1
+for vip in "$LAB_VIP_V4" "$LAB_VIP_V6"; do
+	[[ $(ip -n lb neighbour show to "$vip") == *"dev up0"* ]] || fail "nobody asked for $vip"
+	[[ $(ip -n lb neighbour show to "$vip") != *lladdr* ]] || fail "a backend claims $vip"
+	ip -n lb route delete "$vip" dev up0
+done
+echo "ok   no backend claims a VIP"
+
 answers "both families answer"
 for address in "$LAB_VIP_V4" "[$LAB_VIP_V6]"; do
 	[[ $(get "$address" --data-binary "@$LAB_DIR/upload") == b? ]] || fail "upload to $address"

@@ -341,7 +341,7 @@ static void example_full(void **state)
 	assert_string_equal(dataplane->interfaces[0].device, "net_tap0,iface=lb0");
 	assert_int_equal(dataplane->interfaces[0].mtu, 1500);
 	assert_memory_equal(dataplane->interfaces[1].mac, mac, sizeof(mac));
-	assert_int_equal(config->services_count, 2);
+	assert_int_equal(config->services_count, 3);
 	assert_string_equal(web->name, "web");
 	assert_prefix(&web->vip, "203.0.113.10");
 	assert_int_equal(web->protocol, CONFIG_PROTOCOL_TCP);
@@ -359,6 +359,7 @@ static void example_full(void **state)
 	assert_int_equal(voice->port, 0);
 	assert_int_equal(voice->hash, CONFIG_HASH_SOURCE);
 	assert_int_equal(voice->encapsulation, CONFIG_ENCAP_IPIP);
+	assert_int_equal(config->services[2].encapsulation, CONFIG_ENCAP_L2);
 	config_free(config);
 }
 
