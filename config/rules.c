@@ -86,6 +86,28 @@ static void own_vip_rule(struct report *report, const struct node *map,
 	}
 }
 
+/* L2 sends the packet as it came. */
+static void family_rule(struct report *report, const struct node *map,
+			const struct config_service *service)
+{
+	const struct node *list = node_find(map, "backends");
+	bool v4 = addr_is_v4(&service->vip.addr);
+
+	if (service->encapsulation != CONFIG_ENCAP_L2 || bad(map, "encapsulation") ||
+	    !node_find(map, "vip") || bad(map, "vip") || service->backends_count == 0)
+		return;
+	const struct node *item = list->child;
+	for (size_t i = 0; i < service->backends_count; i++, item = item->next) {
+		if (!node_find(item, "address") || bad(item, "address") ||
+		    addr_is_v4(&service->backends[i].address) == v4)
+			continue;
+		report_error(
+			report, place_of(item, "address"),
+			"encapsulation: l2 leaves the packet as it is, so the backend must have an %s address like the vip: give that one, or use ipip or gue",
+			v4 ? "IPv4" : "IPv6");
+	}
+}
+
 void rule_service(struct report *report, const struct node *map, void *object)
 {
 	const struct config_service *service = object;
@@ -94,6 +116,7 @@ void rule_service(struct report *report, const struct node *map, void *object)
 
 	table_rule(report, map, service);
 	own_vip_rule(report, map, service);
+	family_rule(report, map, service);
 	if (any_port && check && check->kind == NODE_MAP && check->complete &&
 	    !node_find(check, "port"))
 		report_error(

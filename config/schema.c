@@ -27,7 +27,7 @@ static const struct value_choice engine_choices[] = {
 static const struct value_choice encapsulation_choices[] = {
 	{.name = "ipip", .value = CONFIG_ENCAP_IPIP},
 	{.name = "gue", .value = CONFIG_ENCAP_GUE},
-	{.name = "l2", .value = CONFIG_ENCAP_L2, .unsupported = true},
+	{.name = "l2", .value = CONFIG_ENCAP_L2},
 	{.name = NULL},
 };
 static const struct value_choice hash_choices[] = {

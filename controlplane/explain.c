@@ -104,20 +104,22 @@ static json_t *mac_json(const u8 mac[static 6])
 			    mac[5]);
 }
 
-/* Reads the outer headers back from the bytes that the encapsulator wrote. */
-static json_t *outer_json(const struct backend *backend, const struct packet *packet, u32 entropy)
+static const char *encapsulation_of(const struct backend *backend)
 {
-	u8 frame[ETHERNET_HEADER_BYTES + ENCAP_OVERHEAD_MAX];
-	const struct ethernet_header *ethernet = (const struct ethernet_header *)frame;
+	return backend->flags & BACKEND_L2 ? "l2" : backend->flags & BACKEND_GUE ? "gue" : "ipip";
+}
+
+/* What stands between the Ethernet header and the packet. */
+static void outer_add(json_t *out, const struct backend *backend,
+		      const struct ethernet_header *ethernet, u32 entropy)
+{
 	const struct ipv4_header *v4 = (const struct ipv4_header *)(ethernet + 1);
 	const struct ipv6_header *v6 = (const struct ipv6_header *)(ethernet + 1);
 	bool outer_v6 = backend->flags & BACKEND_OUTER_V6;
 	const struct udp_header *udp = outer_v6 ? (const struct udp_header *)(v6 + 1)
 						: (const struct udp_header *)(v4 + 1);
 	struct addr source, destination;
-	json_t *out = json_object();
 
-	encap_write(frame, backend, packet, entropy);
 	if (outer_v6) {
 		memcpy(source.bytes, v6->source, 16);
 		memcpy(destination.bytes, v6->destination, 16);
@@ -136,6 +138,18 @@ static json_t *outer_json(const struct backend *backend, const struct packet *pa
 		json_object_set_new(out, "udp_destination_port",
 				    json_integer(be16_to_cpu(udp->destination_port)));
 	}
+}
+
+/* Reads the headers back from the bytes that the encapsulator wrote. */
+static json_t *outer_json(const struct backend *backend, const struct packet *packet, u32 entropy)
+{
+	u8 frame[ETHERNET_HEADER_BYTES + ENCAP_OVERHEAD_MAX];
+	const struct ethernet_header *ethernet = (const struct ethernet_header *)frame;
+	json_t *out = json_object();
+
+	encap_write(frame, backend, packet, entropy);
+	if (!(backend->flags & BACKEND_L2))
+		outer_add(out, backend, ethernet, entropy);
 	json_object_set_new(out, "source_mac", mac_json(ethernet->source));
 	json_object_set_new(out, "destination_mac", mac_json(ethernet->destination));
 	json_object_set_new(out, "overhead", json_integer(encap_overhead(backend)));
@@ -222,8 +236,7 @@ static enum verdict explain_flow(const struct env *env, const struct plan *plan,
 	fits = forward_fits(backend, packet);
 	if (fits != VERDICT_UNDECIDED)
 		return fits;
-	json_object_set_new(out, "encapsulation",
-			    json_string(backend->flags & BACKEND_GUE ? "gue" : "ipip"));
+	json_object_set_new(out, "encapsulation", json_string(encapsulation_of(backend)));
 	json_object_set_new(out, "outer", outer_json(backend, packet, key.entropy));
 	return verdict;
 }
@@ -274,9 +287,12 @@ static long long integer_of(const json_t *object, const char *key)
 
 static void print_outer(const json_t *explanation, const json_t *outer, FILE *out)
 {
-	fprintf(out, "  outer     %s %s -> %s, protocol %lld",
-		string_of(explanation, "encapsulation"), string_of(outer, "source"),
-		string_of(outer, "destination"), integer_of(outer, "protocol"));
+	fprintf(out, "  outer     %s", string_of(explanation, "encapsulation"));
+	if (json_object_get(outer, "source"))
+		fprintf(out, " %s -> %s, protocol %lld", string_of(outer, "source"),
+			string_of(outer, "destination"), integer_of(outer, "protocol"));
+	else
+		fprintf(out, ", no header: the packet goes as it came");
 	if (json_object_get(outer, "udp_source_port"))
 		fprintf(out, ", UDP %lld -> %lld", integer_of(outer, "udp_source_port"),
 			integer_of(outer, "udp_destination_port"));

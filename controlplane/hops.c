@@ -104,10 +104,20 @@ static const char *astray_reason(struct hops *hops, const struct nexthop *way, c
 	return reason(hops, "no route to %s over %s", dest, names);
 }
 
-/* The way to one address. `known`: the one before, kept where the kernel can't be asked. */
-static struct plan_hop hop_find(struct hops *hops, const struct addr *address,
-				const struct plan_hop *known)
+/* A gateway would send a packet that is still addressed to the VIP back to us. */
+static const char *behind_reason(struct hops *hops, const struct nexthop *way, const char *dest)
 {
+	char gateway[ADDR_TEXT_MAX];
+
+	return reason(hops, "%s is behind the gateway %s; l2 needs it on the same segment", dest,
+		      addr_format(&way->gateway, gateway));
+}
+
+/* The way to one backend. Its hop is the one before, kept where the kernel can't be asked. */
+static struct plan_hop hop_find(struct hops *hops, const struct plan_backend *backend)
+{
+	const struct addr *address = &backend->config->address;
+	const struct plan_hop *known = &backend->hop;
 	char dest[ADDR_TEXT_MAX];
 	const struct attach_port *port;
 	struct nexthop way;
@@ -128,13 +138,15 @@ static struct plan_hop hop_find(struct hops *hops, const struct addr *address,
 		};
 	}
 	port = port_of_kernel_name(hops, way.ifname);
-	if (port && mac_given(port->gateway_mac))
+	if (backend->on_link && !addr_is_zero(&way.gateway) && !addr_equal(&way.gateway, address))
+		return (struct plan_hop){.reason = behind_reason(hops, &way, dest)};
+	if (port && mac_given(port->gateway_mac) && !backend->on_link)
 		return hop_through(hops, port, port->gateway_mac, way.mtu);
 	if (port && way.reachable)
 		return hop_through(hops, port, way.mac, way.mtu);
 	if (port)
 		return (struct plan_hop){.reason = stuck_reason(hops, port, &way, dest)};
-	port = port_with_gateway(hops);
+	port = backend->on_link ? NULL : port_with_gateway(hops);
 	if (port)
 		return hop_through(hops, port, port->gateway_mac, 0);
 	return (struct plan_hop){.reason = astray_reason(hops, &way, dest)};
@@ -147,14 +159,16 @@ static bool hop_differs(const struct plan_hop *a, const struct plan_hop *b)
 	       memcmp(a->source_mac, b->source_mac, 6) != 0;
 }
 
-static int by_address(const void *a, const void *b)
+/* By address, and what is asked of the way there. */
+static int by_way(const void *a, const void *b)
 {
 	const struct plan_backend *const *x = a, *const *y = b;
+	int order = memcmp((*x)->config->address.bytes, (*y)->config->address.bytes, 16);
 
-	return memcmp((*x)->config->address.bytes, (*y)->config->address.bytes, 16);
+	return order != 0 ? order : (*x)->on_link - (*y)->on_link;
 }
 
-/* Every backend of the plan in the order of their addresses: many services may share one. */
+/* Every backend of the plan, those with one way together: many services may share one. */
 static struct plan_backend **backends_sorted(const struct plan *plan, size_t *count)
 {
 	struct plan_backend **list;
@@ -169,7 +183,7 @@ static struct plan_backend **backends_sorted(const struct plan *plan, size_t *co
 	for (size_t i = 0; i < plan->config->services_count; i++)
 		for (size_t k = 0; k < plan->services[i].config->backends_count; k++)
 			list[(*count)++] = &plan->services[i].backends[k];
-	qsort(list, total, sizeof(struct plan_backend *), by_address);
+	qsort(list, total, sizeof(struct plan_backend *), by_way);
 	return list;
 }
 
@@ -194,8 +208,8 @@ int hops_resolve(struct netlink *netlink, const struct attach_port *ports, size_
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (i == 0 || by_address(&list[i - 1], &list[i]) != 0)
-			hop = hop_find(&hops, &list[i]->config->address, &list[i]->hop);
+		if (i == 0 || by_way(&list[i - 1], &list[i]) != 0)
+			hop = hop_find(&hops, list[i]);
 		outcome->changed |= hop_differs(&hop, &list[i]->hop);
 		outcome->unreachable += !hop.reachable;
 		list[i]->hop = hop;

@@ -3,7 +3,10 @@
  *
  * The kernel decides. Its route to the backend names an interface; where that is a port's, the
  * neighbour on the way gives the MAC, unless the port has a fixed gateway_mac. Where the kernel
- * knows no way through any port, the first port with a fixed gateway_mac takes it. */
+ * knows no way through any port, the first port with a fixed gateway_mac takes it.
+ *
+ * A backend that must be on the link (encapsulation l2) has to be its own neighbour there: no
+ * gateway may lie between, and no gateway_mac stands in for its MAC. */
 #ifndef SHUNT_CONTROLPLANE_HOPS_H
 #define SHUNT_CONTROLPLANE_HOPS_H
 

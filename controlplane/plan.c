@@ -24,6 +24,7 @@ static int service_create(const struct config_service *config, struct plan_servi
 	for (size_t i = 0; i < config->backends_count; i++) {
 		service->backends[i].config = &config->backends[i];
 		service->backends[i].healthy = true;
+		service->backends[i].on_link = config->encapsulation == CONFIG_ENCAP_L2;
 		service->backends[i].hop.reason = "no dataplane has told its interfaces yet";
 	}
 	return 0;

@@ -21,6 +21,7 @@ struct plan_backend {
 	u16 number; /* 1..65535 within its service */
 	u32 counter;
 	bool healthy;
+	bool on_link; /* it must be its own next hop: encapsulation l2 */
 	struct plan_hop hop;
 };
 
@@ -48,7 +49,8 @@ void plan_destroy(struct plan *plan);
 int plan_number_offline(struct plan *plan) __attribute__((warn_unused_result));
 
 /* Next hops from the configuration's first interface alone: its `mac`, `gateway_mac` and `mtu`,
- * or locally administered addresses and 1500 where they are not fixed. */
+ * or locally administered addresses and 1500 where they are not fixed. An l2 backend has the
+ * gateway_mac too: its own is known to the kernel alone, which is not asked. */
 void plan_hop_offline(struct plan *plan);
 
 /* Whether a new flow may be given to the backend. */

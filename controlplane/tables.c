@@ -245,12 +245,33 @@ static void fill_outer_v6(struct backend *out, const struct config_prefix *sourc
 	memcpy(out->outer.v6.destination, destination->bytes, 16);
 }
 
+static void fill_outer(struct backend *out, const struct config_defaults *defaults,
+		       const struct plan_service *service, const struct addr *destination)
+{
+	u8 protocol = outer_protocol(service);
+
+	if (service->config->encapsulation == CONFIG_ENCAP_GUE)
+		out->flags |= BACKEND_GUE;
+	if (addr_is_v4(destination)) {
+		out->source_mask = BE16(entropy_mask(&defaults->source_v4));
+		fill_outer_v4(out, &defaults->source_v4, destination, protocol);
+	} else {
+		out->source_mask = BE16(entropy_mask(&defaults->source_v6));
+		fill_outer_v6(out, &defaults->source_v6, destination, protocol);
+	}
+}
+
+/* The configuration's rule has made sure that the backend is of the packet's family. */
+static void fill_l2(struct backend *out, const struct addr *destination)
+{
+	out->flags |= BACKEND_L2;
+	out->ethernet.type = BE16(addr_is_v4(destination) ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+}
+
 static void fill_backend(struct backend *out, const struct plan *plan,
 			 const struct plan_service *service, const struct plan_backend *backend)
 {
-	const struct config_defaults *defaults = &plan->config->defaults;
 	const struct addr *destination = &backend->config->address;
-	u8 protocol = outer_protocol(service);
 
 	out->counter = backend->counter;
 	if (backend->config->state == CONFIG_STATE_MAINTENANCE)
@@ -260,19 +281,14 @@ static void fill_backend(struct backend *out, const struct plan *plan,
 		out->flags |= BACKEND_NO_NEW;
 	if (backend->hop.reachable)
 		out->flags |= BACKEND_REACHABLE;
-	if (service->config->encapsulation == CONFIG_ENCAP_GUE)
-		out->flags |= BACKEND_GUE;
 	out->port = backend->hop.port;
 	out->mtu = backend->hop.mtu;
 	memcpy(out->ethernet.destination, backend->hop.destination_mac, 6);
 	memcpy(out->ethernet.source, backend->hop.source_mac, 6);
-	if (addr_is_v4(destination)) {
-		out->source_mask = BE16(entropy_mask(&defaults->source_v4));
-		fill_outer_v4(out, &defaults->source_v4, destination, protocol);
-	} else {
-		out->source_mask = BE16(entropy_mask(&defaults->source_v6));
-		fill_outer_v6(out, &defaults->source_v6, destination, protocol);
-	}
+	if (service->config->encapsulation == CONFIG_ENCAP_L2)
+		fill_l2(out, destination);
+	else
+		fill_outer(out, &plan->config->defaults, service, destination);
 }
 
 static u32 fill_backends(struct build *build, const struct plan_service *service, u32 first)

@@ -133,6 +133,19 @@ class Explain(unittest.TestCase):
         self.assertEqual(answer["outer"]["largest_packet"], 1580)
         self.assertTrue(0 <= answer["slot"] < answer["table_size"] == 65537)
 
+    def test_l2_has_no_outer_header(self):
+        config = GOOD.parent.parent / "l2" / "config.yaml"
+        for packet in (self.PACKET, "tcp [2001:db8:c::7]:4242 [2001:db8:a::10]:443"):
+            answer = json.loads(shunt("explain", "-f", config, "--json", packet).stdout)
+            self.assertEqual(answer["encapsulation"], "l2")
+            self.assertEqual(answer["outer"], {
+                "source_mac": "02:00:00:00:00:01", "destination_mac": "02:00:00:00:00:fe",
+                "overhead": 0, "mtu": 1500, "largest_packet": 1500})
+            text = shunt("explain", "-f", config, packet).stdout
+            self.assertIn("l2, no header", text)
+            self.assertIn("02:00:00:00:00:01 -> 02:00:00:00:00:fe", text)
+            self.assertNotIn("protocol", text)
+
     def test_text_names_the_backend_and_why(self):
         text = self.explain(self.PACKET).stdout
         for part in ("web", "10.0.1.1", "slot", "because"):

@@ -171,13 +171,15 @@ __attribute__((noinline)) int check_wrap(struct xdp_md *ctx)
 	verdict = forward_fits(backend, packet);
 	if (verdict != VERDICT_UNDECIDED)
 		return verdict;
-	switch (backend->flags & (BACKEND_GUE | BACKEND_OUTER_V6)) {
+	switch (backend->flags & BACKEND_FORM) {
 	case 0:
 		return wrap_as(ctx, backend, packet, entropy, 0);
 	case BACKEND_GUE:
 		return wrap_as(ctx, backend, packet, entropy, BACKEND_GUE);
 	case BACKEND_OUTER_V6:
 		return wrap_as(ctx, backend, packet, entropy, BACKEND_OUTER_V6);
+	case BACKEND_L2:
+		return wrap_as(ctx, backend, packet, entropy, BACKEND_L2);
 	default:
 		return wrap_as(ctx, backend, packet, entropy, BACKEND_GUE | BACKEND_OUTER_V6);
 	}

@@ -139,7 +139,7 @@ static void stage_pick(const struct env *env, struct burst *burst, struct work *
 	work->active_count = active;
 }
 
-/* `flags` are the backend's BACKEND_GUE and BACKEND_OUTER_V6, constant on the ordinary way. */
+/* `flags` are the backend's BACKEND_FORM, constant on the ordinary way. */
 static always_inline void wrap_as(struct burst *burst, u32 i, const struct packet *packet,
 				  u32 entropy, u8 flags)
 {
@@ -168,7 +168,7 @@ static void stage_wrap(struct burst *burst, struct work *work)
 {
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
-		u8 flags = burst->backend[i]->flags & (BACKEND_GUE | BACKEND_OUTER_V6);
+		u8 flags = burst->backend[i]->flags & BACKEND_FORM;
 		u32 entropy = work->keys[i].entropy;
 
 		if (likely(flags == 0))

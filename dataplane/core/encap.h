@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The encapsulator: IPIP (RFC 2003, RFC 2473, RFC 4213) in all four family pairs and GUE
- * (draft-ietf-intarea-gue, variant 0) over IPv4 and IPv6.
+/* The encapsulator: IPIP (RFC 2003, RFC 2473, RFC 4213) in all four family pairs, GUE
+ * (draft-ietf-intarea-gue, variant 0) over IPv4 and IPv6, and L2: a new Ethernet header before
+ * the packet as it came, for a backend on the same segment.
  *
  * A backend's record is one cache line that holds the ready outer header. Encapsulation copies
  * it and patches what the packet decides:
@@ -22,12 +23,16 @@ enum backend_flag {
 	BACKEND_REACHABLE = 1 << 2, /* the next hop's MAC is known */
 	BACKEND_GUE = 1 << 3,
 	BACKEND_OUTER_V6 = 1 << 4,
+	BACKEND_L2 = 1 << 5, /* no outer header; excludes the two above */
 };
+
+/* What encap_overhead_of() and encap_write_as() go by. None of them: IPIP over IPv4. */
+#define BACKEND_FORM (BACKEND_GUE | BACKEND_OUTER_V6 | BACKEND_L2)
 
 /* One backend of one service. All zero: no such backend. */
 struct backend {
 	struct ethernet_header ethernet;
-	union {
+	union {                        /* all zero for L2 */
 		struct ipv4_header v4; /* csum: the folded sum of the template, not complemented */
 		struct ipv6_header v6;
 	} outer;
@@ -43,11 +48,13 @@ _Static_assert(offsetof(struct backend, outer) == 14, "follows the Ethernet head
 
 enum { ENCAP_OVERHEAD_MAX = IPV6_HEADER_BYTES + UDP_HEADER_BYTES + GUE_HEADER_BYTES };
 
-/* Bytes between the Ethernet header and the inner packet, by BACKEND_OUTER_V6 and BACKEND_GUE. */
+/* Bytes between the Ethernet header and the inner packet, by BACKEND_FORM. */
 static always_inline u32 encap_overhead_of(u8 flags)
 {
 	u32 ip = flags & BACKEND_OUTER_V6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
 
+	if (flags & BACKEND_L2)
+		return 0;
 	return ip + (flags & BACKEND_GUE ? UDP_HEADER_BYTES + GUE_HEADER_BYTES : 0);
 }
 
@@ -120,7 +127,9 @@ static always_inline void encap_write_as(u8 *out, const struct backend *backend,
 {
 	u32 overhead = encap_overhead_of(flags);
 
-	if (flags & BACKEND_OUTER_V6) {
+	if (flags & BACKEND_L2) {
+		__builtin_memcpy(out, backend, ETHERNET_HEADER_BYTES);
+	} else if (flags & BACKEND_OUTER_V6) {
 		encap_ipv6(out, backend, packet, entropy, overhead);
 		if (flags & BACKEND_GUE)
 			encap_gue(out + ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES, packet, entropy);

@@ -93,8 +93,7 @@ static const struct {
 	 {{3, 44, "device has no value"}}},
 
 	/* Values of the defaults. */
-	{HEAD "defaults: {encapsulation: l2}\n", {{3, 27, "l2 is not supported by this version"}}},
-	{HEAD "defaults: {encapsulation: gre}\n", {{3, 27, "one of ipip, gue, not 'gre'"}}},
+	{HEAD "defaults: {encapsulation: gre}\n", {{3, 27, "one of ipip, gue, l2, not 'gre'"}}},
 	{HEAD "defaults: {outer_source_v4: 10.0.0.1/8}\n", {{3, 29, "such as 10.0.0.0/8, not"}}},
 	{HEAD "defaults: {outer_source_v4: \"100::/64\"}\n", {{3, 29, "an IPv4 unicast address"}}},
 	{HEAD "defaults: {outer_source_v6: 10.0.0.0/8}\n", {{3, 29, "an IPv6 unicast address"}}},
@@ -102,7 +101,17 @@ static const struct {
 	{HEAD "defaults: {outer_source_v4: 224.0.0.0/8}\n", {{3, 29, "unicast"}}},
 
 	/* Values of a service. */
-	{WHOLE "  encapsulation: l2\n", {{8, 18, "encapsulation: l2 is not supported"}}},
+	{WHOLE
+	 "  encapsulation: l2\n  backends: [{address: 10.0.0.1}, {address: \"2001:db8::1\"}]\n",
+	 {{9, 45, "must have an IPv4 address like the vip"}}},
+	{HEAD "services: [{name: a, vip: \"2001:db8::9\", protocol: tcp, port: 1, "
+	      "backends: [{address: 10.0.0.1}]}]\ndefaults: {encapsulation: l2}\n",
+	 {{3, 87, "must have an IPv6 address like the vip"}}},
+	{WHOLE "  encapsulation: l2\n  backends: [{weight: 2}, {address: x}, [address], y]\n",
+	 {{9, 14, "address"}, {9, 37, "address"}, {9, 41, "a map"}, {9, 52, "a map"}}},
+	{WHOLE
+	 "  encapsulation: l3\n  backends: [{address: \"2001:db8::1\"}]\ndefaults: {encapsulation: l2}\n",
+	 {{8, 18, "one of ipip, gue, l2"}}},
 	{HEAD "services: [{name: a, vip: 192.0.2.0/24, protocol: tcp, port: 1}]\n",
 	 {{3, 27, "prefix shorter than a full address is not supported by this version"}}},
 	{HEAD "services: [{name: a, vip: 239.0.0.1, protocol: tcp, port: 1}]\n",
@@ -332,7 +341,7 @@ static void example_full(void **state)
 	assert_string_equal(dataplane->interfaces[0].device, "net_tap0,iface=lb0");
 	assert_int_equal(dataplane->interfaces[0].mtu, 1500);
 	assert_memory_equal(dataplane->interfaces[1].mac, mac, sizeof(mac));
-	assert_int_equal(config->services_count, 2);
+	assert_int_equal(config->services_count, 3);
 	assert_string_equal(web->name, "web");
 	assert_prefix(&web->vip, "203.0.113.10");
 	assert_int_equal(web->protocol, CONFIG_PROTOCOL_TCP);
@@ -350,6 +359,7 @@ static void example_full(void **state)
 	assert_int_equal(voice->port, 0);
 	assert_int_equal(voice->hash, CONFIG_HASH_SOURCE);
 	assert_int_equal(voice->encapsulation, CONFIG_ENCAP_IPIP);
+	assert_int_equal(config->services[2].encapsulation, CONFIG_ENCAP_L2);
 	config_free(config);
 }
 

@@ -160,6 +160,15 @@ static void random_interface(struct config_interface *interface, unsigned number
 		interface->gateway_mac[3] = 7;
 }
 
+/* L2 wants one family on both sides. */
+static void settle_encapsulation(struct config_service *service)
+{
+	for (size_t i = 0; i < service->backends_count; i++)
+		if (service->encapsulation == CONFIG_ENCAP_L2 &&
+		    addr_is_v4(&service->backends[i].address) != addr_is_v4(&service->vip.addr))
+			service->encapsulation = CONFIG_ENCAP_GUE;
+}
+
 static void random_service(struct config_service *service, unsigned number)
 {
 	static const u32 primes[] = {1009, 65537, 8388593};
@@ -171,7 +180,7 @@ static void random_service(struct config_service *service, unsigned number)
 	service->port = (u16)below(65536);
 	service->table_size = primes[below(ARRAY_LEN(primes))];
 	service->hash = below(3);
-	service->encapsulation = below(2);
+	service->encapsulation = below(3);
 	service->all_down = below(2);
 	service->drain_timeout_ms = below(2) ? below(604800001) : below(169) * 3600000ull;
 	if (below(2)) {
@@ -190,6 +199,7 @@ static void random_service(struct config_service *service, unsigned number)
 		service->backends[i] = (struct config_backend){.address = random_addr((u32)i + 1),
 							       .weight = below(65536),
 							       .state = below(3)};
+	settle_encapsulation(service);
 }
 
 static struct config *random_config(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The outer headers. Expected bytes are written here by hand from RFC 791, RFC 2003, RFC 2473,
+/* The new headers. Expected bytes are written here by hand from RFC 791, RFC 2003, RFC 2473,
  * RFC 4213, RFC 8200, RFC 768 and the GUE draft; the random part checks the rules (lengths, TOS,
  * DF, ID, entropy) and sums every IPv4 header anew, byte by byte. */
 #include "tests/unit/cmocka_help.h"
@@ -59,6 +59,8 @@ static const struct {
 	 "fd00 0000 0000 0001 0000 0000 0000 bcde"
 	 "fd00 0000 0000 0002 0000 0000 0000 0004"
 	 "fcde 17c0 0070 0000 00 29 0000"},
+	{"IPv4 as it came", BACKEND_BESIDE, false, false, 0, "020000000105 020000000001 0800"},
+	{"IPv6 as it came", BACKEND_BESIDE, true, true, 0, "020000000105 020000000001 86dd"},
 };
 
 /* Returns how many bytes the text says. */

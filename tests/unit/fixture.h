@@ -2,7 +2,7 @@
 /* The tables of one small balancer, filled by hand, in ordinary memory: what the core's tests
  * forward with. The control plane's builder has no part in it.
  *
- * Backends 1 to 4 differ by encapsulation; every service uses the set of its own address family,
+ * Backends 1 to 5 differ by encapsulation; every service uses the set of its own address family,
  * because the outer header's protocol tells what is inside. */
 #ifndef SHUNT_TESTS_FIXTURE_H
 #define SHUNT_TESTS_FIXTURE_H
@@ -14,7 +14,7 @@
 enum {
 	FIXTURE_BUCKETS = 32,
 	FIXTURE_SERVICES = FIXTURE_BUCKETS * SERVICE_BUCKET_KEYS,
-	FIXTURE_SET = 8, /* backend numbers 0..7 in a set */
+	FIXTURE_SET = 9, /* backend numbers 0..8 in a set */
 	FIXTURE_BACKENDS = 2 * FIXTURE_SET,
 	FIXTURE_SLOTS = 61, /* of every Maglev table */
 	FIXTURE_MAGLEV = 2048,
@@ -27,10 +27,14 @@ enum {
 	BACKEND_IPIP6,
 	BACKEND_GUE4,
 	BACKEND_GUE6,
+	BACKEND_BESIDE, /* on the same segment: L2 */
 	BACKEND_LOST,   /* its next hop is unknown */
 	BACKEND_NARROW, /* next hop with an MTU of 600 bytes */
 	BACKEND_GONE,   /* a number without a record */
 };
+
+/* Those that differ by encapsulation. */
+enum { FIXTURE_FIRST = BACKEND_IPIP4, FIXTURE_LAST = BACKEND_BESIDE, FIXTURE_FORMS = 5 };
 
 enum { FIXTURE_MTU = 1500, FIXTURE_NARROW_MTU = 600 };
 
@@ -60,6 +64,11 @@ static inline void fixture_backend(struct backend *out, u32 number, bool inner_v
 	out->counter = 16 + number + (inner_v6 ? FIXTURE_SET : 0);
 	memcpy(out->ethernet.destination, (u8[]){2, 0, 0, 0, 1, (u8)number}, 6);
 	memcpy(out->ethernet.source, frame_our_mac, 6);
+	if (number == BACKEND_BESIDE) {
+		out->flags |= BACKEND_L2;
+		out->ethernet.type = BE16(inner_v6 ? 0x86dd : 0x0800);
+		return;
+	}
 	out->source_mask = BE16(0xffff);
 	if (outer_v6) {
 		out->ethernet.type = BE16(0x86dd);
@@ -145,7 +154,7 @@ static inline struct service *fixture_service(struct fixture *fixture, const cha
 
 static inline void fixture_services(struct fixture *fixture)
 {
-	const u16 first = BACKEND_IPIP4, last = BACKEND_GUE6;
+	const u16 first = FIXTURE_FIRST, last = FIXTURE_LAST;
 
 	fixture_service(fixture, "203.0.113.10", FRAME_TCP, 443, SERVICE_HASH_5TUPLE, first, last);
 	fixture_service(fixture, "203.0.113.10", FRAME_UDP, 53, SERVICE_HASH_5TUPLE, first, last);

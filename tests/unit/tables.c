@@ -176,6 +176,38 @@ static void test_records_of_backends(void **state)
 	fixture_close(&fixture);
 }
 
+static void check_l2_record(const struct fixture *fixture, const char *vip, u16 type)
+{
+	static const u8 zero[sizeof(((struct backend *)0)->outer)];
+	const struct service *service = find(fixture, vip, 80, 6);
+	const struct backend *backend = env_backend(&fixture->env, service, 1);
+
+	assert_int_equal(backend->flags, BACKEND_PRESENT | BACKEND_REACHABLE | BACKEND_L2);
+	assert_int_equal(backend->ethernet.type, BE16(type));
+	assert_int_equal(backend->source_mask, 0);
+	assert_memory_equal(&backend->outer, zero, sizeof(zero));
+	assert_true(memcmp(backend->ethernet.source, zero, 6) != 0);
+	assert_true(memcmp(backend->ethernet.destination, zero, 6) != 0);
+}
+
+/* No outer header at all, and the Ethernet type of the packet itself. */
+static void test_records_of_l2_backends(void **state)
+{
+	struct fixture fixture = {0};
+
+	plan_load(&fixture, HEAD "defaults: { encapsulation: l2 }\n"
+				 "services:\n"
+				 "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 80,\n"
+				 "      backends: [ { address: 10.0.0.1 } ] }\n"
+				 "  - { name: b, vip: '2001:db8::10', protocol: tcp, port: 80,\n"
+				 "      backends: [ { address: '2001:db8::1' } ] }\n");
+	arena_open(&fixture, 1 << 20);
+	publish(&fixture, 1);
+	check_l2_record(&fixture, "203.0.113.10", ETHERTYPE_IPV4);
+	check_l2_record(&fixture, "2001:db8::10", ETHERTYPE_IPV6);
+	fixture_close(&fixture);
+}
+
 static const char two_services[] =
 	HEAD "services:\n"
 	     "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, table_size: 1009,\n"
@@ -273,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_services_are_found_and_only_those),
 		cmocka_unit_test(test_thousands_of_services),
 		cmocka_unit_test(test_records_of_backends),
+		cmocka_unit_test(test_records_of_l2_backends),
 		cmocka_unit_test(test_equal_sets_share_a_table_until_they_differ),
 		cmocka_unit_test(test_unchanged_tables_are_kept),
 		cmocka_unit_test(test_full_arena_keeps_the_old_generation),

@@ -65,7 +65,7 @@ static inline void traffic_frame(struct random *random, struct frame *frame)
 static inline void traffic_disturb(struct random *random, struct fixture *fixture)
 {
 	static const u8 flags[] = {BACKEND_NO_NEW, BACKEND_PRESENT, BACKEND_REACHABLE};
-	u32 number = BACKEND_IPIP4 + random_below(random, 4);
+	u32 number = FIXTURE_FIRST + random_below(random, FIXTURE_FORMS);
 	u32 set = random_below(random, 2);
 
 	if (random_one_in(random, 4)) {
@@ -73,7 +73,8 @@ static inline void traffic_disturb(struct random *random, struct fixture *fixtur
 			fixture->maglev[random_below(random, fixture->maglev_used)] =
 				(u16)(random_one_in(random, 8)
 					      ? random_below(random, FIXTURE_SET)
-					      : BACKEND_IPIP4 + random_below(random, 4));
+					      : FIXTURE_FIRST +
+							random_below(random, FIXTURE_FORMS));
 		return;
 	}
 	fixture->backends[set * FIXTURE_SET + number].flags ^=
@@ -90,7 +91,7 @@ static inline void traffic_change(struct random *random, struct fixture *fixture
 	if (random_one_in(random, 8))
 		fixture->env.tables.unmatched_pass ^= true;
 	if (random_one_in(random, 6))
-		for (u32 i = BACKEND_IPIP4; i <= BACKEND_GUE6; i++) {
+		for (u32 i = FIXTURE_FIRST; i <= FIXTURE_LAST; i++) {
 			fixture_backend(&fixture->backends[i], i, false);
 			fixture_backend(&fixture->backends[FIXTURE_SET + i], i, true);
 		}
