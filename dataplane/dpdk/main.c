@@ -160,7 +160,7 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 		return EX_UNAVAILABLE;
 	message("engine dpdk with %u port%s, worker on core %d, packets in %s pages, flows in %s",
 		ports->count, ports->count == 1 ? "" : "s", core.cpu,
-		huge_pages ? "2 MiB pages" : "4 KiB pages", flows_place(&program->flows));
+		huge_pages ? "2 MiB" : "4 KiB", flows_place(&program->flows));
 	return EX_OK;
 }
 
