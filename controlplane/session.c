@@ -4,6 +4,10 @@
  * -- it sent what we don't understand -- reads on: until it calls again nothing is reclaimed in
  * the arena that it holds, which is replaced once it is full, and no number is given anew.
  *
+ * Flow tables belong to one session, or to none: what a session leaves is the deposit, and it
+ * passes to the next one that wants it, from which it comes back when that one goes. They are
+ * neither mapped nor looked into here.
+ *
  * A session is freed in its own callback alone. Where sending to it fails anywhere else, its
  * socket is only shut down, and the loop then calls back for the hang-up. */
 #include "controlplane/session.h"
@@ -29,7 +33,7 @@ struct session {
 	struct attach_message hello;
 	u64 offered_epoch;           /* that was sent; 0: none */
 	const struct report *report; /* the totals' own */
-	int flows_fd;                /* kept for whoever comes next; -1: none */
+	int flows_fd;                /* its flow tables; -1: none */
 };
 
 struct sessions {
@@ -42,6 +46,7 @@ struct sessions {
 	struct session *list[SESSIONS_MAX];
 	size_t count;
 	int arena_fd;
+	int deposit_fd;  /* flow tables of a dataplane that has gone; -1: none */
 	u64 epoch;       /* of the arena on offer */
 	u64 stray_epoch; /* of an arena with a reader that we no longer hear; 0: none */
 	u32 stray_pid;   /* that reader; 0: there are several */
@@ -70,12 +75,33 @@ static bool unread(const struct session *session)
 	return ioctl(session->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
+/* Whether the dataplane is to get the deposited flow tables with its first arena. */
+static bool inherits(const struct session *session)
+{
+	const struct sessions *sessions = session->owner;
+
+	if (!(session->hello.flags & ATTACH_WANTS_FLOWS) || session->offered_epoch != 0)
+		return false;
+	if (sessions->deposit_fd >= 0)
+		return true;
+	for (size_t i = 0; i < sessions->count; i++)
+		if (sessions->list[i] != session && sessions->list[i]->flows_fd >= 0) {
+			log_line("the dataplane with pid %u starts without flows: those of pid %u "
+				 "are in use",
+				 session->hello.pid, sessions->list[i]->hello.pid);
+			break;
+		}
+	return false;
+}
+
 /* Sends the arena that is on offer unless the session has it. A stopped dataplane would keep
  * every arena alive that it was ever sent: it gets the newest one when it answers the last. */
 static void session_offer(struct session *session)
 {
 	struct sessions *sessions = session->owner;
 	struct attach_message offer;
+	int fds[2] = {sessions->arena_fd, sessions->deposit_fd};
+	bool heir;
 	int err;
 
 	if (!session->greeted || sessions->epoch == 0 ||
@@ -83,7 +109,8 @@ static void session_offer(struct session *session)
 		return;
 	attach_prepare(&offer, ATTACH_ARENA);
 	offer.epoch = sessions->epoch;
-	err = attach_send(session->fd, &offer, &sessions->arena_fd, 1);
+	heir = inherits(session);
+	err = attach_send(session->fd, &offer, fds, heir ? 2 : 1);
 	if (err) {
 		log_line("cannot hand the arena to the dataplane with pid %u: %s",
 			 session->hello.pid, strerror(-err));
@@ -91,9 +118,23 @@ static void session_offer(struct session *session)
 		return;
 	}
 	session->offered_epoch = sessions->epoch;
+	if (!heir)
+		return;
+	session->flows_fd = sessions->deposit_fd;
+	sessions->deposit_fd = -1;
+	log_line("handed the flow tables of the dataplane before it to the one with pid %u",
+		 session->hello.pid);
 }
 
 /* --- Coming and going ---------------------------------------------------------------- */
+
+/* The newest deposit alone is kept. */
+static void deposit(struct sessions *sessions, int flows_fd)
+{
+	if (sessions->deposit_fd >= 0)
+		close(sessions->deposit_fd);
+	sessions->deposit_fd = flows_fd;
+}
 
 static void session_close(struct session *session)
 {
@@ -106,7 +147,7 @@ static void session_close(struct session *session)
 	loop_remove(sessions->loop, session->fd);
 	close(session->fd);
 	if (session->flows_fd >= 0)
-		close(session->flows_fd);
+		deposit(sessions, session->flows_fd);
 	if (session->report)
 		totals_leave(sessions->totals, session->report);
 	free(session);
@@ -222,10 +263,12 @@ static bool take_report(struct session *session, const struct attach_message *me
 		return false;
 	}
 	session->report = joined;
-	if (session->flows_fd >= 0)
-		close(session->flows_fd);
-	session->flows_fd = fds[1];
-	fds[1] = -1;
+	if (fds[1] >= 0) {
+		if (session->flows_fd >= 0)
+			close(session->flows_fd);
+		session->flows_fd = fds[1];
+		fds[1] = -1;
+	}
 	if (!session->reported)
 		log_line("the dataplane with pid %u uses the arena of epoch %llu",
 			 session->hello.pid, (unsigned long long)message->epoch);
@@ -328,6 +371,7 @@ int sessions_open(struct loop *loop, const char *path, struct totals *totals,
 		.greeted = greeted,
 		.context = context,
 		.arena_fd = -1,
+		.deposit_fd = -1,
 	};
 	err = sessions->fd = attach_listen(path);
 	if (err < 0)
@@ -352,6 +396,8 @@ void sessions_close(struct sessions *sessions)
 		return;
 	while (sessions->count > 0)
 		session_close(sessions->list[0]);
+	if (sessions->deposit_fd >= 0)
+		close(sessions->deposit_fd);
 	loop_remove(sessions->loop, sessions->fd);
 	close(sessions->fd);
 	unlink(sessions->path);

@@ -58,7 +58,7 @@ int attachment_answer(int socket, const struct attachment *attachment,
 		      const struct flow_tables *flows)
 {
 	struct attach_message answer;
-	int fds[2];
+	int fds[2] = {-1, -1};
 	int err;
 
 	attach_prepare(&answer, ATTACH_REPORT);
@@ -67,13 +67,11 @@ int attachment_answer(int socket, const struct attachment *attachment,
 	fds[0] = memory_reopen_read_only(attachment->report.fd);
 	if (fds[0] < 0)
 		return fds[0];
-	fds[1] = memory_reopen_read_only(flows->fd);
-	if (fds[1] < 0) {
-		close(fds[0]);
-		return fds[1];
-	}
-	err = attach_send(socket, &answer, fds, 2);
-	close(fds[1]);
+	if (flows)
+		fds[1] = flow_tables_deposit(flows);
+	err = flows && fds[1] < 0 ? fds[1] : attach_send(socket, &answer, fds, flows ? 2 : 1);
+	if (fds[1] >= 0)
+		close(fds[1]);
 	close(fds[0]);
 	return err;
 }

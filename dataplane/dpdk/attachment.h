@@ -24,8 +24,8 @@ int attachment_create(int arena_fd, struct attachment **attachment, char *text, 
 	__attribute__((warn_unused_result));
 void attachment_destroy(struct attachment *attachment);
 
-/* Answers an ATTACH_ARENA: read-only descriptors of the report and of the flow tables. Returns 0
- * or -errno. */
+/* Answers an ATTACH_ARENA: a read-only descriptor of the report and the deposit of the flow
+ * tables (NULL: there are none). Returns 0 or -errno. */
 int attachment_answer(int socket, const struct attachment *attachment,
 		      const struct flow_tables *flows) __attribute__((warn_unused_result));
 

@@ -121,6 +121,13 @@ static int flows_create(const struct config_dataplane *config, struct flow_table
 	return EX_UNAVAILABLE;
 }
 
+static const char *flows_place(const struct flow_tables *flows)
+{
+	if (!flows->header)
+		return "no table (--no-flows)";
+	return flows->huge ? "2 MiB pages" : "4 KiB pages";
+}
+
 static int dpdk_start(struct program *program, const struct config_dataplane *config)
 {
 	const char *pci[PORTS_MAX];
@@ -151,10 +158,9 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 	program->dpdk_started = true;
 	if (ports_open(&program->ports) < 0)
 		return EX_UNAVAILABLE;
-	message("engine dpdk with %u port%s, worker on core %d, packets in %s pages, flows in %s "
-		"pages",
+	message("engine dpdk with %u port%s, worker on core %d, packets in %s pages, flows in %s",
 		ports->count, ports->count == 1 ? "" : "s", core.cpu,
-		huge_pages ? "2 MiB" : "4 KiB", program->flows.huge ? "2 MiB" : "4 KiB");
+		huge_pages ? "2 MiB" : "4 KiB", flows_place(&program->flows));
 	return EX_OK;
 }
 
@@ -187,17 +193,18 @@ static int loop(struct program *program)
 	return EX_OK;
 }
 
-static int forward(struct program *program, const char *run_dir)
+static int forward(struct program *program, const struct config_dataplane *config,
+		   const char *run_dir)
 {
 	struct session *session = &program->session;
 	int status;
 
-	worker_prepare(&program->worker, &program->ports, &program->flows);
+	worker_prepare(&program->worker, &program->ports, flow_tick_ms(config->flow_timeout_ms));
 	*session = (struct session){
 		.run_dir = run_dir,
 		.ports = &program->ports,
 		.worker = &program->worker,
-		.flows = &program->flows,
+		.flows = program->flows.header ? &program->flows : NULL,
 	};
 	if (session_open(session) < 0) {
 		message("cannot wait for shuntd: %s", strerror(errno));
@@ -223,11 +230,11 @@ static int serve(const struct options *options, const struct config_dataplane *c
 	}
 	if (ports_prepare(&program.ports, config->interfaces, config->interfaces_count) < 0)
 		return EX_UNAVAILABLE;
-	status = flows_create(config, &program.flows);
+	status = options->no_flows ? EX_OK : flows_create(config, &program.flows);
 	if (status == EX_OK)
 		status = dpdk_start(&program, config);
 	if (status == EX_OK)
-		status = forward(&program, options->run_dir);
+		status = forward(&program, config, options->run_dir);
 	ports_close(&program.ports);
 	flow_tables_destroy(&program.flows);
 	if (program.dpdk_started)

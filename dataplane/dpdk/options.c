@@ -13,6 +13,7 @@
 
 enum {
 	OPTION_RUN_DIR = 256,
+	OPTION_NO_FLOWS,
 	OPTION_REPLAY,
 	OPTION_ATTACH_FD,
 	OPTION_TRACE_FD,
@@ -21,12 +22,13 @@ enum {
 };
 
 static const char help[] =
-	"usage: shunt-dpdk -f FILE [--run-dir DIR]\n"
+	"usage: shunt-dpdk -f FILE [--run-dir DIR] [--no-flows]\n"
 	"       shunt-dpdk --replay -f FILE --attach-fd N --trace-fd N --in PCAP --out PCAP\n"
 	"Forwards packets to the backends that shuntd publishes, by polling network cards.\n"
 	"\n"
 	"  -f, --config FILE  the configuration; only its section `dataplane` is used\n"
 	"  --run-dir DIR      where shuntd listens (" RUN_DIR ")\n"
+	"  --no-flows         a diagnosis: remember no flow, follow the Maglev tables alone\n"
 	"  --help, --version\n"
 	"\n"
 	"Replay, which `shunt replay --engine dpdk` starts: reads a capture instead of a network\n"
@@ -39,6 +41,7 @@ static const char help[] =
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'f'},
 	{"run-dir", required_argument, NULL, OPTION_RUN_DIR},
+	{"no-flows", no_argument, NULL, OPTION_NO_FLOWS},
 	{"replay", no_argument, NULL, OPTION_REPLAY},
 	{"attach-fd", required_argument, NULL, OPTION_ATTACH_FD},
 	{"trace-fd", required_argument, NULL, OPTION_TRACE_FD},
@@ -71,6 +74,9 @@ static enum options_outcome option_take(int option, struct options *options)
 		return OPTIONS_RUN;
 	case OPTION_RUN_DIR:
 		options->run_dir = optarg;
+		return OPTIONS_RUN;
+	case OPTION_NO_FLOWS:
+		options->no_flows = true;
 		return OPTIONS_RUN;
 	case OPTION_REPLAY:
 		options->replay = true;
@@ -109,6 +115,8 @@ static const char *fault(int argc, const struct options *options)
 		return "-f FILE is missing: which configuration?";
 	if (options->replay && !all)
 		return "--replay needs --in, --out, --attach-fd and --trace-fd";
+	if (options->replay && options->no_flows)
+		return "--no-flows does not go with --replay";
 	if (!options->replay && any)
 		return "--in, --out, --attach-fd and --trace-fd belong to --replay";
 	return NULL;

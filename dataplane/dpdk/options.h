@@ -8,6 +8,7 @@
 struct options {
 	const char *config_path;
 	const char *run_dir;
+	bool no_flows;
 	bool replay;
 	/* Of a replay. */
 	const char *in_path, *out_path;

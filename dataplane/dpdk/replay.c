@@ -205,7 +205,7 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	if (err)
 		return err;
 	env->flows = flow_tables_of(&replay->flows, 0);
-	env->flow_buckets = replay->flows.header->buckets_count;
+	env->flow_buckets = replay->flows.buckets_count;
 	if (!burst_follow(&replay->attachment->arena, &replay->attachment->root_offset, env,
 			  report_worker(&replay->attachment->report, 0))) {
 		snprintf(text, text_bytes, "the arena holds no tables");
@@ -281,7 +281,7 @@ static u64 tick_of(const struct replay *replay, const struct rte_mbuf *mbuf)
 	u64 timestamp_us =
 		*RTE_MBUF_DYNFIELD(mbuf, replay->timestamp_offset, const rte_mbuf_timestamp_t *);
 
-	return flow_tick_of(timestamp_us / 1000, replay->flows.header->tick_ms);
+	return flow_tick_of(timestamp_us / 1000, replay->flows.tick_ms);
 }
 
 /* How many of the mbufs, at least one, come before the tick changes again. */

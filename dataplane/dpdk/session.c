@@ -9,7 +9,11 @@
  * Where an arena's numbers are of another incarnation (shuntd lost its state file), the flow
  * table has to be cleared, which takes too long for the worker and mustn't happen under its
  * hands: it first goes over to the new arena without flows, then the table is cleared here, then
- * it may use it. */
+ * it may use it.
+ *
+ * Before the worker has run, and only then, the flow tables may be exchanged for those that an
+ * ended dataplane left with shuntd. Every report deposits ours there again, so a shuntd that
+ * restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
 
 #include <errno.h>
@@ -83,15 +87,16 @@ static void release(struct session *session)
 	if (!current)
 		return;
 	release_older(current);
-	if (current != session->newest || current->flow_buckets != 0)
+	if (!flows || current != session->newest || current->flow_buckets != 0)
 		return;
 	flow_tables_adopt(flows, current->incarnation);
-	worker_allow_flows(current, flows->header->buckets_count);
+	worker_allow_flows(current, flows->buckets_count);
 }
 
 static bool release_pending(const struct session *session)
 {
-	return session->newest && (session->newest->older || session->newest->flow_buckets == 0);
+	return session->newest &&
+	       (session->newest->older || (session->flows && session->newest->flow_buckets == 0));
 }
 
 static bool stale(const struct session *session, const struct attachment *attachment)
@@ -100,18 +105,39 @@ static bool stale(const struct session *session, const struct attachment *attach
 	       attachment->arena.epoch < session->newest->arena.epoch;
 }
 
+/* Before the worker runs: takes over what a predecessor deposited, if shuntd sends it. */
+static void flows_settle(struct session *session, int deposit_fd)
+{
+	char text[200];
+
+	if (!session->flows || session->flows_settled)
+		return;
+	session->flows_settled = true;
+	if (deposit_fd >= 0) {
+		if (flow_tables_inherit(session->flows, deposit_fd,
+					worker_tick_now(session->worker), text, sizeof(text)) == 0)
+			message("goes on with the flows of the dataplane before it");
+		else
+			message("starts without the flows of the dataplane before it: %s", text);
+	}
+	worker_use_flows(session->worker, session->flows);
+}
+
 /* Whether the attachment may use the flow table from its first burst on. */
 static void flows_adopt(struct session *session, struct attachment *attachment)
 {
 	struct flow_tables *flows = session->flows;
 
+	if (!flows)
+		return;
 	if (!session->newest)
 		flow_tables_adopt(flows, attachment->incarnation); /* nobody uses it yet */
 	if (flows->header->incarnation == attachment->incarnation)
-		attachment->flow_buckets = flows->header->buckets_count;
+		attachment->flow_buckets = flows->buckets_count;
 }
 
-static void take_arena(struct session *session, const struct attach_message *offer, int arena_fd)
+static void take_arena(struct session *session, const struct attach_message *offer, int arena_fd,
+		       int deposit_fd)
 {
 	struct attachment *attachment;
 	char text[400];
@@ -133,6 +159,7 @@ static void take_arena(struct session *session, const struct attach_message *off
 	/* Near enough for readers until the worker goes over and carries over the rest. */
 	if (session->newest)
 		report_carry_over(&session->newest->report, &attachment->report);
+	flows_settle(session, deposit_fd);
 	flows_adopt(session, attachment);
 	err = attachment_answer(session->socket, attachment, session->flows);
 	if (err) {
@@ -181,6 +208,8 @@ static void call(struct session *session)
 	if (err == 0) {
 		session_hello(session->ports, session->newest ? session->newest->arena.epoch : 0,
 			      &hello);
+		if (session->flows && !session->flows_settled)
+			hello.flags |= ATTACH_WANTS_FLOWS;
 		err = attach_send(session->socket, &hello, NULL, 0);
 	}
 	if (err == 0)
@@ -194,7 +223,7 @@ static void take_message(struct session *session, const struct attach_message *i
 			 int fds[static ATTACH_FDS_MAX])
 {
 	if (in->kind == ATTACH_ARENA && fds[0] >= 0) {
-		take_arena(session, in, fds[0]);
+		take_arena(session, in, fds[0], fds[1]);
 	} else if (in->kind == ATTACH_REFUSED) {
 		complain(session, "shuntd refuses this dataplane: %s", in->text);
 		hang_up(session, RETRY_REFUSED_MS);

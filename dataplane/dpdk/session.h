@@ -10,13 +10,14 @@ struct session {
 	const char *run_dir;
 	const struct ports *ports;
 	struct worker *worker;
-	struct flow_tables *flows;
+	struct flow_tables *flows; /* NULL: forward statelessly */
 
 	/* Its own. */
 	int epoll_fd; /* readable when session_run() has something to do */
 	int socket;
 	int timer_fd;
 	u64 retry_at_ms;
+	bool flows_settled;        /* ours, or a predecessor's: decided with the first arena */
 	struct attachment *newest; /* handed to the worker; older ones hang on it */
 	char said[512];            /* last complaint: the same one isn't repeated */
 };

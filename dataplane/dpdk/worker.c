@@ -17,14 +17,19 @@
 
 /* --- Time ----------------------------------------------------------------------------- */
 
+static u64 clock_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+}
+
 /* Ticks of CLOCK_MONOTONIC, which mean the same to the next process. */
 static void clock_read(struct worker_clock *clock)
 {
-	struct timespec now;
-	u64 now_ms;
+	u64 now_ms = clock_now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ms = (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 	clock->tick = flow_tick_of(now_ms, clock->tick_ms);
 	clock->tick_ends_cycles =
 		rte_rdtsc() + ((clock->tick + 1) * clock->tick_ms - now_ms) * clock->cycles_per_ms;
@@ -36,6 +41,8 @@ static always_inline void clock_step(struct worker *worker)
 		return;
 	clock_read(&worker->clock);
 	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
+	if (worker->flows_tick)
+		*worker->flows_tick = worker->clock.tick;
 }
 
 /* --- Tables --------------------------------------------------------------------------- */
@@ -112,14 +119,23 @@ static int run(void *argument)
 
 /* --- The main thread's side ----------------------------------------------------------- */
 
-void worker_prepare(struct worker *worker, const struct ports *ports,
-		    const struct flow_tables *flows)
+void worker_prepare(struct worker *worker, const struct ports *ports, u32 tick_ms)
 {
 	*worker = (struct worker){
-		.relay = {.ports = ports, .env = {.flows = flow_tables_of(flows, 0)}},
-		.clock = {.tick_ms = flows->header->tick_ms,
-			  .cycles_per_ms = rte_get_tsc_hz() / 1000},
+		.relay = {.ports = ports},
+		.clock = {.tick_ms = tick_ms, .cycles_per_ms = rte_get_tsc_hz() / 1000},
 	};
+}
+
+void worker_use_flows(struct worker *worker, const struct flow_tables *flows)
+{
+	worker->relay.env.flows = flow_tables_of(flows, 0);
+	worker->flows_tick = &flows->header->last_tick;
+}
+
+u64 worker_tick_now(const struct worker *worker)
+{
+	return flow_tick_of(clock_now_ms(), worker->clock.tick_ms);
 }
 
 int worker_hand(struct worker *worker, struct attachment *attachment)

@@ -18,6 +18,7 @@ struct worker {
 	struct relay relay;
 	struct worker_clock clock;
 	struct burst_sweep sweep;
+	u64 *flows_tick; /* where it says that the flow table is alive; NULL: there is none */
 
 	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
 	 * two writers. */
@@ -27,9 +28,14 @@ struct worker {
 	bool running; /* the main thread's own note */
 };
 
-/* A worker over open ports and one worker's flow tables; it doesn't run yet. */
-void worker_prepare(struct worker *worker, const struct ports *ports,
-		    const struct flow_tables *flows);
+/* A worker over open ports, without flows; it doesn't run yet. */
+void worker_prepare(struct worker *worker, const struct ports *ports, u32 tick_ms);
+
+/* Gives it its flow table, before it runs. What it may use of it, attachments say. */
+void worker_use_flows(struct worker *worker, const struct flow_tables *flows);
+
+/* The present tick of flow ages. */
+u64 worker_tick_now(const struct worker *worker);
 
 /* Hands it an attachment, which it takes up at a burst's beginning as soon as that has tables;
  * starts it on EAL_WORKER_LCORE if it doesn't run. Main thread. Returns 0 or -errno. */

@@ -2,8 +2,11 @@
 /* How a dataplane and shuntd meet: one SOCK_SEQPACKET unix socket, one message a datagram.
  *
  *     dataplane -> shuntd   ATTACH_HELLO   who I am, my ports
- *     shuntd -> dataplane   ATTACH_ARENA   + arena descriptor (again whenever a new epoch starts)
- *     dataplane -> shuntd   ATTACH_REPORT  + report and flow-table descriptors, for that epoch
+ *     shuntd -> dataplane   ATTACH_ARENA   + arena descriptor (again whenever a new epoch starts),
+ *                                          + flow tables of a dataplane that has gone, once, to
+ *                                            one that said ATTACH_WANTS_FLOWS
+ *     dataplane -> shuntd   ATTACH_REPORT  + report descriptor for that epoch, + flow tables to
+ *                                            keep for whoever comes next
  *     shuntd -> dataplane   ATTACH_REFUSED one sentence
  *
  * Everything else happens in the shared memory. A closed socket means that the other is gone:
@@ -18,6 +21,7 @@
 #define ATTACH_PORTS_MAX 16
 #define ATTACH_TEXT_MAX 256
 #define ATTACH_FDS_MAX 2
+#define ATTACH_WANTS_FLOWS 1 /* has no flows yet, and takes over those of a predecessor */
 
 enum attach_kind { ATTACH_HELLO = 1, ATTACH_ARENA, ATTACH_REPORT, ATTACH_REFUSED };
 
@@ -43,6 +47,7 @@ struct attach_message {
 	char version[32];
 	struct attach_port ports[ATTACH_PORTS_MAX];
 	char text[ATTACH_TEXT_MAX]; /* REFUSED */
+	u32 flags;                  /* HELLO: ATTACH_WANTS_FLOWS */
 };
 
 /* Fills in magic, kind and versions. */

@@ -3,11 +3,35 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplane/state/memory.h"
+
+#define FLOW_TABLE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+static struct flow_tables tables_of(void *base, const struct flow_table_header *layout,
+				    size_t size_bytes, int fd)
+{
+	return (struct flow_tables){
+		.header = base,
+		.buckets = (struct flow_bucket *)((u8 *)base + FLOW_TABLE_HEADER_BYTES),
+		.workers_count = layout->workers_count,
+		.buckets_count = layout->buckets_count,
+		.tick_ms = layout->tick_ms,
+		.size_bytes = size_bytes,
+		.fd = fd,
+	};
+}
+
+static size_t tables_bytes(const struct flow_tables *tables)
+{
+	return (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket);
+}
 
 int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
 {
@@ -25,21 +49,24 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 			    &memory);
 	if (err)
 		return err;
-	*tables = (struct flow_tables){
-		.header = memory.base,
-		.buckets = (struct flow_bucket *)((u8 *)memory.base + FLOW_TABLE_HEADER_BYTES),
-		.size_bytes = memory.size_bytes,
-		.fd = memory.fd,
-		.huge = memory.huge,
-	};
-	*tables->header = (struct flow_table_header){
+	*(struct flow_table_header *)memory.base = (struct flow_table_header){
 		.magic = FLOW_TABLE_MAGIC,
 		.abi = FLOW_TABLE_ABI,
 		.workers_count = workers_count,
 		.buckets_count = (u32)buckets,
 		.tick_ms = flow_tick_ms(timeout_ms),
 	};
-	return memory_seal(&memory, F_SEAL_SHRINK | F_SEAL_GROW);
+	err = memory_seal(&memory, FLOW_TABLE_SEALS);
+	if (err)
+		return err;
+	if (flock(memory.fd, LOCK_EX | LOCK_NB) < 0) {
+		err = -errno;
+		memory_release(&memory);
+		return err;
+	}
+	*tables = tables_of(memory.base, memory.base, memory.size_bytes, memory.fd);
+	tables->huge = memory.huge;
+	return 0;
 }
 
 void flow_tables_destroy(struct flow_tables *tables)
@@ -51,12 +78,95 @@ void flow_tables_destroy(struct flow_tables *tables)
 	*tables = (struct flow_tables){.fd = -1};
 }
 
+/* --- From one process to the next ----------------------------------------------------- */
+
+int flow_tables_deposit(const struct flow_tables *tables)
+{
+	return memory_reopen(tables->fd); /* ours carries the lock */
+}
+
+static const char *file_fault(int fd, const struct flow_tables *wanted, size_t *size_bytes)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat stat;
+
+	if (seals < 0 || (seals & FLOW_TABLE_SEALS) != FLOW_TABLE_SEALS || fstat(fd, &stat) < 0)
+		return "they are not in a sealed file";
+	*size_bytes = (size_t)stat.st_size;
+	if (*size_bytes < FLOW_TABLE_HEADER_BYTES + tables_bytes(wanted))
+		return "they are smaller than `flows:` asks for";
+	return NULL;
+}
+
+static const char *layout_fault(const struct flow_table_header *layout,
+				const struct flow_tables *wanted, u64 tick)
+{
+	if (layout->magic != FLOW_TABLE_MAGIC || layout->abi != FLOW_TABLE_ABI)
+		return "they are of another version";
+	if (layout->workers_count != wanted->workers_count)
+		return "they are for another number of workers";
+	if (layout->buckets_count != wanted->buckets_count)
+		return "they have another size: `flows:` has changed";
+	if (layout->tick_ms != wanted->tick_ms)
+		return "their ages count otherwise: `flow_timeout:` has changed";
+	/* Six bits of age would take some dead entries for live ones. */
+	if (tick < layout->last_tick || tick - layout->last_tick > FLOW_TIMEOUT_TICKS)
+		return "they have been idle for longer than `flow_timeout:`";
+	return NULL;
+}
+
+/* Opens, locks and maps. Returns the sentence that says what is wrong, or NULL. */
+static const char *inherit(int deposit, const struct flow_tables *wanted, u64 tick,
+			   struct flow_tables *heir)
+{
+	struct flow_table_header layout;
+	size_t size_bytes;
+	const char *fault = file_fault(deposit, wanted, &size_bytes);
+	void *base;
+	int fd;
+
+	if (fault)
+		return fault;
+	fd = memory_reopen(deposit);
+	if (fd < 0)
+		return "they cannot be opened";
+	fault = "another process still writes them";
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		goto close_file;
+	fault = "they cannot be mapped";
+	base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (base == MAP_FAILED)
+		goto close_file;
+	memcpy(&layout, base, sizeof(layout));
+	fault = layout_fault(&layout, wanted, tick);
+	if (!fault) {
+		*heir = tables_of(base, &layout, size_bytes, fd);
+		return NULL;
+	}
+	munmap(base, size_bytes);
+close_file:
+	close(fd);
+	return fault;
+}
+
+int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, char *text, size_t text_bytes)
+{
+	struct flow_tables heir;
+	const char *fault = inherit(fd, tables, tick, &heir);
+
+	if (fault) {
+		snprintf(text, text_bytes, "%s", fault);
+		return -EINVAL;
+	}
+	flow_tables_destroy(tables);
+	*tables = heir;
+	return 0;
+}
+
 void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
 {
-	size_t buckets = (size_t)tables->header->workers_count * tables->header->buckets_count;
-
 	if (tables->header->incarnation == incarnation)
 		return;
-	memset(tables->buckets, 0, buckets * sizeof(struct flow_bucket));
+	memset(tables->buckets, 0, tables_bytes(tables));
 	tables->header->incarnation = incarnation;
 }

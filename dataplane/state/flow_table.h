@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A flow table per worker, all in one shared-memory file of their own: what they remember
- * outlives a process. Their only writer is the worker; anybody may read. */
+ * outlives a process. Their only writer is the worker; anybody may read.
+ *
+ * A dataplane deposits the file with shuntd, which hands it to the next one. Who writes it holds
+ * a lock on it (flock) that the kernel takes away with the process's last thread, so that two
+ * never write: docs/adr/0005-flow-deposit.md. */
 #ifndef SHUNT_STATE_FLOW_TABLE_H
 #define SHUNT_STATE_FLOW_TABLE_H
 
 #include "dataplane/core/flow.h"
 
 #define FLOW_TABLE_MAGIC 0x0a776f6c6662740aull
-#define FLOW_TABLE_ABI 1
+#define FLOW_TABLE_ABI 2
 #define FLOW_TABLE_HEADER_BYTES 4096
 #define FLOW_TABLE_MIN_BUCKETS 65536 /* more than the highest service number */
 
@@ -17,13 +21,16 @@ struct flow_table_header {
 	u32 workers_count;
 	u32 buckets_count; /* of each worker */
 	u32 tick_ms;
-	u64 incarnation; /* of the numbers that the entries hold */
+	u64 incarnation;             /* of the numbers that the entries hold */
+	u64 last_tick cache_aligned; /* in which a worker was at work; written once a tick */
 };
 
-/* All workers' tables, mapped. */
+/* All workers' tables, mapped and locked. The layout is our own copy: other processes hold the
+ * file too. */
 struct flow_tables {
 	struct flow_table_header *header;
 	struct flow_bucket *buckets; /* workers_count * buckets_count */
+	u32 workers_count, buckets_count, tick_ms;
 	size_t size_bytes;
 	int fd;
 	bool huge;
@@ -41,9 +48,19 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 	__attribute__((warn_unused_result));
 void flow_tables_destroy(struct flow_tables *tables);
 
+/* A descriptor for whoever keeps the tables beyond this process: it carries no lock. Returns it
+ * or -errno. */
+int flow_tables_deposit(const struct flow_tables *tables) __attribute__((warn_unused_result));
+
+/* Replaces our tables, still empty, by those that an ended process deposited, where they are laid
+ * out like ours, nobody writes them and a flow of theirs can still be alive at `tick`. fd stays
+ * the caller's. Returns 0; or -errno with a sentence in text, and our own tables as they were. */
+int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, char *text, size_t text_bytes)
+	__attribute__((warn_unused_result));
+
 static inline struct flow_bucket *flow_tables_of(const struct flow_tables *tables, u32 worker)
 {
-	return tables->buckets + (size_t)worker * tables->header->buckets_count;
+	return tables->buckets + (size_t)worker * tables->buckets_count;
 }
 
 /* Clears every entry unless the tables already belong to this incarnation of the numbers. */

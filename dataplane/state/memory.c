@@ -73,12 +73,22 @@ void memory_release(struct memory *memory)
 	*memory = (struct memory){.fd = -1};
 }
 
-int memory_reopen_read_only(int fd)
+static int reopen(int fd, int flags)
 {
 	char path[64];
 	int copy;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	copy = open(path, O_RDONLY | O_CLOEXEC);
+	copy = open(path, flags | O_CLOEXEC);
 	return copy < 0 ? -errno : copy;
+}
+
+int memory_reopen(int fd)
+{
+	return reopen(fd, O_RDWR);
+}
+
+int memory_reopen_read_only(int fd)
+{
+	return reopen(fd, O_RDONLY);
 }

@@ -23,7 +23,10 @@ int memory_seal(struct memory *memory, int seals) __attribute__((warn_unused_res
 
 void memory_release(struct memory *memory);
 
-/* A second descriptor of the same memory that only reads. Returns it or -errno. */
+/* A second descriptor of the same memory, an open file of its own; the read-only one keeps its
+ * holder from writing by mistake, not by intent (a memfd may be opened anew by whoever has it).
+ * Returns it or -errno. */
+int memory_reopen(int fd) __attribute__((warn_unused_result));
 int memory_reopen_read_only(int fd) __attribute__((warn_unused_result));
 
 #endif

@@ -96,7 +96,7 @@ static void state_make(struct scene *scene)
 	       "flow table");
 	must_0(report_create(1, scene->plan->counters_count + 1, 1, &scene->report), "report");
 	scene->env.flows = flow_tables_of(&scene->flows, 0);
-	scene->env.flow_buckets = scene->flows.header->buckets_count;
+	scene->env.flow_buckets = scene->flows.buckets_count;
 }
 
 static void frame_make(u8 frame[static SCENE_FRAME_BYTES], u32 flow, u32 services_count)

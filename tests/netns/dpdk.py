@@ -148,18 +148,23 @@ class Lab:
     def __init__(self, programs, device, wire, scratch):
         self.programs, self.wire_name, self.scratch = programs, wire, scratch
         self.config = scratch + "/config.yaml"
-        with open(self.config, "w") as file:
-            file.write(CONFIG % device)
-        self.engine = Process([programs[0], "-f", self.config, "--run-dir", scratch], "stderr")
+        self.text = CONFIG % device
         self.shuntd = None
+        self.start(self.text)
+
+    def start(self, text, *options):
+        with open(self.config, "w") as file:
+            file.write(text)
+        self.engine = Process([self.programs[0], "-f", self.config, "--run-dir", self.scratch,
+                               *options], "stderr")
 
     def attach(self):
         self.shuntd = StandIn(self.programs[1], self.scratch, self.config)
         hello = self.shuntd.wait_for(r"(?m)^hello .* port=uplink0/(\S*)/(\S+)/(\d+)$", 10)
         self.kernel_name, mac, self.mtu = hello.groups()
         self.station = bytes.fromhex(mac.replace(":", ""))
-        attached = self.shuntd.wait_for(r"attached epoch=1 writable=(\d)")
-        check(attached.group(1) == "0", "the engine gives away write access")
+        attached = self.shuntd.wait_for(r"attached epoch=1 writable=(\d) heritable=(\d)")
+        check(attached.groups() == ("0", "1"), "others write the report, or none the flows")
         until(lambda: self.shuntd.report().get("generation") == 1, "the worker has the tables")
         self.wire = Wire(self.wire_name)
 
@@ -350,6 +355,58 @@ def test_moved_interface(lab):
         keeper.wait()
 
 
+def test_successor_has_the_flows(lab):
+    ports = range(6000, 6100)
+    first = lab.forward(ports, ACK)
+    flows = lab.quiet_report()["flows"]
+    lab.engine.end()
+    lab.shuntd.wait_for("gone")
+    lab.start(lab.text)
+    lab.engine.wait_for("goes on with the flows of the dataplane before it", 20)
+    lab.shuntd.wait_for("attached epoch=1 writable=0 heritable=1")
+    lab.settled(generation=1, flows=flows)
+    check(lab.forward(ports, ACK) == first, "the flow keeps its backend")
+    lab.settled(flow=100, maglev=0, flows=flows)
+
+
+def test_stopped_dataplane_keeps_its_flows(lab):
+    """It has lost its connection, but may go on at any time."""
+    stopped = lab.engine
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        lab.shuntd.do("hangup")
+        lab.start(lab.text)
+        lab.engine.wait_for("starts without the flows .* another process still writes them", 20)
+        lab.shuntd.wait_for("attached epoch=1 writable=0 heritable=1")
+        lab.settled(generation=1, flows=0)
+        lab.forward(range(6000, 6010), ACK)
+        lab.settled(flows=10)
+    finally:
+        stopped.end()
+
+
+def test_another_size_begins_empty(lab):
+    lab.engine.end()
+    lab.shuntd.wait_for("gone")
+    lab.start(lab.text.replace("flows: 10K", "flows: 1M"))
+    lab.engine.wait_for("starts without the flows .*: they are smaller than `flows:` asks for", 20)
+    lab.shuntd.wait_for("attached epoch=1 writable=0 heritable=1")
+    lab.settled(generation=1, flows=0)
+    lab.forward(range(6000, 6010), ACK)
+
+
+def test_forwards_without_flows(lab):
+    lab.engine.end()
+    lab.shuntd.wait_for("gone")
+    lab.start(lab.text, "--no-flows")
+    lab.engine.wait_for(r"flows in no table \(--no-flows\)", 20)
+    lab.shuntd.wait_for("attached epoch=1 writable=0 heritable=0")
+    lab.settled(generation=1)
+    ports = range(6000, 6100)
+    check(lab.forward(ports, ACK) == lab.forward(ports, ACK), "by the same table")
+    lab.settled(maglev=200, flow=0)
+
+
 def setns(fd):
     import ctypes
     check(ctypes.CDLL(None, use_errno=True).setns(fd, 0) == 0, "setns")
@@ -369,6 +426,12 @@ SESSION = [
     test_another_incarnation_clears_flows,
     test_another_abi,
     test_refusal,
+]
+SUCCESSION = [
+    test_successor_has_the_flows,
+    test_stopped_dataplane_keeps_its_flows,
+    test_another_size_begins_empty,
+    test_forwards_without_flows,
 ]
 
 
@@ -400,7 +463,7 @@ def inside(programs):
     run("ip", "link", "add", "lb1", "type", "veth", "peer", "name", "client1")
     for name in ("lb1", "client1"):
         run("ip", "link", "set", name, "mtu", "1600", "up")
-    run_lab(programs, "net_af_packet", "net_af_packet0,iface=lb1", "client1", COMMON, "lb1")
+    run_lab(programs, "net_af_packet", "net_af_packet0,iface=lb1", "client1", COMMON + SUCCESSION, "lb1")
 
 
 def main():

@@ -9,6 +9,8 @@
  *     report                     what the dataplane reports, and how many flows it knows
  *     hangup                     closes the connection
  *
+ * Flow tables that a dataplane deposited are handed to the next one that wants them.
+ *
  * usage: dpdk_attach RUN_DIR CONFIG */
 #include <errno.h>
 #include <poll.h>
@@ -37,6 +39,7 @@ struct stand_in {
 	int listener, socket;
 	struct report report;
 	const struct flow_table_header *flows;
+	int deposit; /* its flow tables; -1: none yet */
 };
 
 __attribute__((noreturn)) static void fail(const char *what, int err)
@@ -71,14 +74,14 @@ static void arena_make(struct stand_in *in)
 	must("tables", tables_publish(in->builder, in->plan, 1));
 }
 
-static void arena_send(struct stand_in *in)
+static void arena_send(struct stand_in *in, bool with_flows)
 {
-	int fd = arena_writer_fd(in->writer);
+	int fds[2] = {arena_writer_fd(in->writer), in->deposit};
 	struct attach_message offer;
 
 	attach_prepare(&offer, ATTACH_ARENA);
 	offer.epoch = arena_writer_epoch(in->writer);
-	must("send", attach_send(in->socket, &offer, &fd, 1));
+	must("send", attach_send(in->socket, &offer, fds, with_flows && in->deposit >= 0 ? 2 : 1));
 }
 
 static void hello_answer(struct stand_in *in, const struct attach_message *hello)
@@ -102,7 +105,7 @@ static void hello_answer(struct stand_in *in, const struct attach_message *hello
 	}
 	if (!in->writer)
 		arena_make(in);
-	arena_send(in);
+	arena_send(in, hello->flags & ATTACH_WANTS_FLOWS);
 }
 
 static void hello_tell(const struct attach_message *hello)
@@ -120,7 +123,8 @@ static void hello_tell(const struct attach_message *hello)
 	puts("");
 }
 
-/* Write access through a descriptor that the dataplane gave away would be a hole. */
+/* A report that others can write would be a hole; flow tables are of use to the next dataplane
+ * only if it can. */
 static bool writable(int fd)
 {
 	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -131,20 +135,33 @@ static bool writable(int fd)
 	return true;
 }
 
-static void report_take(struct stand_in *in, const struct attach_message *message, int fds[2])
+/* None from an engine that forwards statelessly. */
+static void flows_take(struct stand_in *in, int fd)
 {
-	char text[200] = "";
 	struct stat stat;
 	void *flows;
 
-	must("report", report_attach(fds[0], &in->report, text, sizeof(text)));
-	must("flows", fstat(fds[1], &stat));
-	flows = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_SHARED, fds[1], 0);
+	in->flows = NULL;
+	if (fd < 0)
+		return;
+	must("flows", fstat(fd, &stat));
+	flows = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (flows == MAP_FAILED)
 		fail("flows", -errno);
 	in->flows = flows;
-	printf("attached epoch=%llu writable=%d\n", (unsigned long long)message->epoch,
-	       writable(fds[0]) || writable(fds[1]));
+	if (in->deposit >= 0)
+		close(in->deposit);
+	in->deposit = dup(fd);
+}
+
+static void report_take(struct stand_in *in, const struct attach_message *message, int fds[2])
+{
+	char text[200] = "";
+
+	must("report", report_attach(fds[0], &in->report, text, sizeof(text)));
+	flows_take(in, fds[1]);
+	printf("attached epoch=%llu writable=%d heritable=%d\n", (unsigned long long)message->epoch,
+	       writable(fds[0]), writable(fds[1]));
 }
 
 static u64 flows_count(const struct flow_table_header *header)
@@ -153,7 +170,7 @@ static u64 flows_count(const struct flow_table_header *header)
 		(const struct flow_bucket *)((const u8 *)header + FLOW_TABLE_HEADER_BYTES);
 	u64 count = 0;
 
-	for (u32 i = 0; i < header->buckets_count; i++)
+	for (u32 i = 0; header && i < header->buckets_count; i++)
 		for (u32 k = 0; k < FLOW_BUCKET_ENTRIES; k++)
 			count += buckets[i].entries[k] != 0;
 	return count;
@@ -227,7 +244,7 @@ static void command_run(struct stand_in *in, const char *line)
 		in->writer = NULL;
 		if (in->socket >= 0) {
 			arena_make(in);
-			arena_send(in);
+			arena_send(in, false);
 		}
 		puts("ok");
 	} else if (sscanf(line, "publish %llu", &a) == 1) {
@@ -268,7 +285,8 @@ static void serve(struct stand_in *in)
 
 int main(int argc, char **argv)
 {
-	struct stand_in in = {.mode = "offer", .socket = -1, .epoch = 1, .incarnation = 1};
+	struct stand_in in = {
+		.mode = "offer", .socket = -1, .deposit = -1, .epoch = 1, .incarnation = 1};
 	char path[200], text[200] = "";
 	struct config_errors errors;
 	bool world_readable;

@@ -139,9 +139,10 @@ static void report_send(struct fake *fake, u32 counters_count)
 	attach_prepare(&message, ATTACH_REPORT);
 	message.epoch = fake->newest.epoch;
 	fds[0] = fake->report.fd;
-	fds[1] = fake->flows.fd;
+	fds[1] = flow_tables_deposit(&fake->flows);
 	if (attach_send(fake->socket, &message, fds, 2) < 0)
 		hang_up(fake);
+	close(fds[1]);
 }
 
 static void take_arena(struct fake *fake, int fd)

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Either program dies by kill -9 and comes back, under hundreds of connections whose backends
+# the Maglev tables have left: none of them may notice (restart.py). Here is the lab for it: the
+# demo's with two more backends, the balancer on a kernel interface, without root.
+# SHUNT_BIN names the directory of programs.
+set -euo pipefail
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+if [[ ${1:-} != inside ]]; then
+	if ! unshare -Urnmpf true 2>/dev/null; then
+		echo "user namespaces are refused here (unshare -Urnmpf)"
+		exit 77
+	fi
+	exec unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
+		"$tree/tests/netns/restart.sh" inside
+fi
+PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
+mount -t tmpfs tmpfs /run
+# shellcheck source=/dev/null
+source "$tree/tests/lab/topology.sh"
+# shellcheck source=/dev/null
+source "$tree/tests/netns/balancer.sh"
+mkdir -p "$LAB_DIR" /run/shunt
+
+lab_network
+for number in 4 5; do
+	lab_namespace "b$number"
+	lab_link "b$number" 1600 "10.0.$number.1" "2001:db8:$number::1"
+	ip -n "b$number" address add "$LAB_VIP_V4/32" dev lo
+	ip -n "b$number" address add "$LAB_VIP_V6/128" dev lo nodad
+done
+link_balancer
+for name in b1 b2 b3 b4 b5; do
+	lab_backend "$name"
+done
+for name in b1 b2 b3 b4 b5; do
+	lab_wait 30 "nginx-$name" test -s "$LAB_DIR/$name/pid"
+	lab_wait 30 "decap-$name" grep -q 'ready:' "$LAB_DIR/decap-$name.log"
+done
+lab_in client /usr/bin/python3 "$tree/tests/netns/restart.py"

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Flow tables that pass from one process to the next: whole and to one writer alone, or not at
+ * all. */
+#include "dataplane/state/flow_table.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/cmocka_help.h"
+#include "tests/unit/frames.h"
+
+enum { FLOWS = 1000, TIMEOUT_MS = 64000, TICK = 5000, TAIL = FLOW_TABLE_MIN_BUCKETS - 1 };
+
+static u32 open_descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	u32 count = 0;
+
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* Tables that were in use until TICK, with one entry in the last bucket. */
+static struct flow_tables tables_used(u64 flows, u32 workers_count, u64 timeout_ms)
+{
+	struct flow_tables tables;
+
+	assert_int_equal(flow_tables_create(flows, workers_count, timeout_ms, &tables), 0);
+	flow_tables_adopt(&tables, 77);
+	tables.header->last_tick = TICK;
+	flow_tables_of(&tables, workers_count - 1)[TAIL].entries[6] = 0x1234567890000aull;
+	return tables;
+}
+
+static struct flow_tables tables_new(void)
+{
+	struct flow_tables tables;
+
+	assert_int_equal(flow_tables_create(FLOWS, 1, TIMEOUT_MS, &tables), 0);
+	return tables;
+}
+
+static int deposit(const struct flow_tables *tables)
+{
+	int fd = flow_tables_deposit(tables);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Refused for a reason that says so, and our own tables are as they were. */
+static void assert_refused(struct flow_tables *tables, int fd, u64 tick, const char *says)
+{
+	struct flow_tables before = *tables;
+	char text[200] = "";
+
+	assert_int_equal(flow_tables_inherit(tables, fd, tick, text, sizeof(text)), -EINVAL);
+	if (!strstr(text, says))
+		fail_msg("\"%s\" does not say \"%s\"", text, says);
+	assert_memory_equal(tables, &before, sizeof(before));
+	tables->buckets[TAIL].entries[0]++; /* still mapped */
+}
+
+static void the_heir_has_everything(void **state)
+{
+	u32 descriptors = open_descriptors();
+	struct flow_tables old = tables_used(FLOWS, 1, TIMEOUT_MS);
+	struct flow_tables heir = tables_new();
+	int fd = deposit(&old);
+	char text[200];
+
+	flow_tables_destroy(&old);
+	assert_int_equal(flow_tables_inherit(&heir, fd, TICK + 1, text, sizeof(text)), 0);
+	close(fd);
+	assert_int_equal(heir.buckets_count, FLOW_TABLE_MIN_BUCKETS);
+	assert_int_equal(heir.tick_ms, TIMEOUT_MS / FLOW_TIMEOUT_TICKS);
+	flow_tables_adopt(&heir, 77);
+	assert_true(flow_tables_of(&heir, 0)[TAIL].entries[6] == 0x1234567890000aull);
+	heir.buckets[TAIL].entries[6]++;
+	flow_tables_adopt(&heir, 78); /* numbers mean something else now */
+	assert_true(flow_tables_of(&heir, 0)[TAIL].entries[6] == 0);
+	flow_tables_destroy(&heir);
+	assert_int_equal(open_descriptors(), descriptors);
+}
+
+static void two_never_write(void **state)
+{
+	struct flow_tables old = tables_used(FLOWS, 1, TIMEOUT_MS);
+	struct flow_tables heir = tables_new(), late = tables_new();
+	int fd = deposit(&old); /* as shuntd holds it, which mustn't keep the lock alive */
+	char text[200];
+
+	assert_refused(&heir, fd, TICK, "still writes");
+	flow_tables_destroy(&old);
+	assert_int_equal(flow_tables_inherit(&heir, fd, TICK, text, sizeof(text)), 0);
+	assert_refused(&late, fd, TICK, "still writes");
+	flow_tables_destroy(&heir);
+	assert_int_equal(flow_tables_inherit(&late, fd, TICK, text, sizeof(text)), 0);
+	flow_tables_destroy(&late);
+	close(fd);
+}
+
+/* Whoever has the tables may die without a word. */
+static void a_killed_writer_leaves_them(void **state)
+{
+	struct flow_tables old = tables_used(FLOWS, 1, TIMEOUT_MS);
+	struct flow_tables heir = tables_new(), late = tables_new();
+	int fd = deposit(&old), ready[2], status;
+	char text[200], byte;
+	pid_t pid;
+
+	flow_tables_destroy(&old);
+	frame_require(pipe(ready) == 0);
+	pid = fork();
+	frame_require(pid >= 0);
+	if (pid == 0) {
+		byte = flow_tables_inherit(&heir, fd, TICK, text, sizeof(text)) == 0;
+		(void)!write(ready[1], &byte, 1);
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(byte, 1);
+	assert_refused(&late, fd, TICK, "still writes");
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(flow_tables_inherit(&late, fd, TICK, text, sizeof(text)), 0);
+	flow_tables_destroy(&late);
+	flow_tables_destroy(&heir);
+	close(ready[0]);
+	close(ready[1]);
+	close(fd);
+}
+
+static void another_layout_is_refused(void **state)
+{
+	static const struct {
+		u64 flows;
+		u32 workers_count;
+		u64 timeout_ms;
+		const char *says;
+	} cases[] = {
+		{1000000, 1, TIMEOUT_MS, "`flows:` has changed"},
+		{FLOWS, 2, TIMEOUT_MS, "number of workers"},
+		{FLOWS, 1, TIMEOUT_MS / 2, "`flow_timeout:` has changed"},
+	};
+	u32 descriptors = open_descriptors();
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct flow_tables old =
+			tables_used(cases[i].flows, cases[i].workers_count, cases[i].timeout_ms);
+		struct flow_tables mine = tables_new();
+		int fd = deposit(&old);
+
+		flow_tables_destroy(&old);
+		assert_refused(&mine, fd, TICK, cases[i].says);
+		flow_tables_destroy(&mine);
+		close(fd);
+	}
+	assert_int_equal(open_descriptors(), descriptors);
+}
+
+static void a_lying_header_is_refused(void **state)
+{
+	static const struct {
+		size_t offset;
+		u8 size;
+		u64 value;
+		const char *says;
+	} cases[] = {
+		{offsetof(struct flow_table_header, magic), 8, 1, "another version"},
+		{offsetof(struct flow_table_header, abi), 4, FLOW_TABLE_ABI - 1, "another version"},
+		{offsetof(struct flow_table_header, workers_count), 4, 0, "workers"},
+		{offsetof(struct flow_table_header, workers_count), 4, 0xffffffff, "workers"},
+		{offsetof(struct flow_table_header, buckets_count), 4, 0xffffffff, "`flows:`"},
+		{offsetof(struct flow_table_header, buckets_count), 4, 0, "`flows:`"},
+		{offsetof(struct flow_table_header, tick_ms), 4, 0, "`flow_timeout:`"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct flow_tables old = tables_used(FLOWS, 1, TIMEOUT_MS), mine = tables_new();
+		int fd = deposit(&old);
+
+		memcpy((u8 *)old.header + cases[i].offset, &cases[i].value, cases[i].size);
+		flow_tables_destroy(&old);
+		assert_refused(&mine, fd, TICK, cases[i].says);
+		flow_tables_destroy(&mine);
+		close(fd);
+	}
+}
+
+/* No flow is alive after a timeout, and later ages begin to look young again. */
+static void idle_tables_are_refused(void **state)
+{
+	struct flow_tables old = tables_used(FLOWS, 1, TIMEOUT_MS), heir = tables_new();
+	int fd = deposit(&old);
+	char text[200];
+
+	flow_tables_destroy(&old);
+	assert_refused(&heir, fd, TICK + FLOW_TIMEOUT_TICKS + 1, "idle");
+	assert_refused(&heir, fd, TICK - 1, "idle");
+	assert_int_equal(flow_tables_inherit(&heir, fd, TICK + FLOW_TIMEOUT_TICKS, text,
+					     sizeof(text)),
+			 0);
+	flow_tables_destroy(&heir);
+	close(fd);
+}
+
+static int file_new(off_t bytes, int seals)
+{
+	int fd = memfd_create("test", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+	frame_require(fd >= 0 && ftruncate(fd, bytes) == 0 &&
+		      (seals == 0 || fcntl(fd, F_ADD_SEALS, seals) == 0));
+	return fd;
+}
+
+static void other_files_are_refused(void **state)
+{
+	enum { BOTH = F_SEAL_SHRINK | F_SEAL_GROW };
+	struct flow_tables mine = tables_new();
+	off_t bytes = (off_t)mine.size_bytes;
+	int ends[2];
+
+	frame_require(pipe(ends) == 0);
+	const struct {
+		int fd;
+		const char *says;
+	} cases[] = {
+		{ends[0], "sealed"},
+		{open("/dev/null", O_RDWR | O_CLOEXEC), "sealed"},
+		{file_new(bytes, 0), "sealed"},
+		{file_new(bytes, F_SEAL_GROW), "sealed"},
+		{file_new(0, BOTH), "smaller"},
+		{file_new(bytes - 4096, BOTH), "smaller"},
+		{file_new(bytes, BOTH | F_SEAL_WRITE), "cannot be"},
+		{file_new(bytes, BOTH), "another version"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_refused(&mine, cases[i].fd, TICK, cases[i].says);
+		close(cases[i].fd);
+	}
+	close(ends[1]);
+	flow_tables_destroy(&mine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_heir_has_everything),
+		cmocka_unit_test(two_never_write),
+		cmocka_unit_test(a_killed_writer_leaves_them),
+		cmocka_unit_test(another_layout_is_refused),
+		cmocka_unit_test(a_lying_header_is_refused),
+		cmocka_unit_test(idle_tables_are_refused),
+		cmocka_unit_test(other_files_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
