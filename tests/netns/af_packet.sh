@@ -19,42 +19,14 @@ PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
 mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null
 source "$tree/tests/lab/topology.sh"
+# shellcheck source=/dev/null
+source "$tree/tests/lab/kernel_port.sh"
 mkdir -p "$LAB_DIR" /run/shunt
 
 fail() {
 	echo "FAIL: $*"
 	tail -n 20 "$LAB_DIR"/shunt*.log
 	exit 1
-}
-
-# The wire between router and balancer: an interface of the balancer's kernel, addresses and
-# all. The router finds it by ARP and ND; only the VIPs' routes are static.
-link_balancer() {
-	ip -n router link add to-lb mtu 1600 type veth peer up0 netns lb mtu 1600
-	# What the router sends has to carry finished checksums: no NIC finishes them here.
-	lab_in router ethtool -K to-lb tx off >/dev/null
-	ip -n router -batch - <<-END
-		address add 10.0.9.254/24 dev to-lb
-		address add 2001:db8:9::fe/64 dev to-lb nodad
-		link set to-lb up
-	END
-	ip -n lb -batch - <<-END
-		address add 10.0.9.1/24 dev up0
-		address add 2001:db8:9::1/64 dev up0 nodad
-		link set up0 up
-		route add default via 10.0.9.254
-		route add default via 2001:db8:9::fe
-	END
-	ip -n router -batch - <<-END
-		route add $LAB_VIP_V4/32 via 10.0.9.1
-		route add $LAB_VIP_V6/128 via 2001:db8:9::1
-	END
-}
-
-write_config() {
-	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-		-e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/' \
-		"$tree/tests/lab/shunt.yaml" >"$LAB_CONFIG"
 }
 
 start_shuntd() {
@@ -78,9 +50,9 @@ answers() {
 }
 
 lab_network
-link_balancer
+lab_kernel_port
 lab_backends
-write_config
+lab_kernel_config
 
 # The dataplane first, and shuntd later.
 lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt

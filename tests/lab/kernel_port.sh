@@ -1,0 +1,34 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: BSD-2-Clause
+# The lab with the balancer on an interface of the kernel (net_af_packet) in place of the demo's
+# net_tap: to be sourced after topology.sh.
+
+# The wire between router and balancer: an interface of the balancer's kernel, addresses and
+# all. The router finds it by ARP and ND; only the VIPs' routes are static.
+lab_kernel_port() {
+	ip -n router link add to-lb mtu 1600 type veth peer up0 netns lb mtu 1600
+	# What the router sends has to carry finished checksums: no NIC finishes them here.
+	lab_in router ethtool -K to-lb tx off >/dev/null
+	ip -n router -batch - <<-END
+		address add 10.0.9.254/24 dev to-lb
+		address add 2001:db8:9::fe/64 dev to-lb nodad
+		link set to-lb up
+	END
+	ip -n lb -batch - <<-END
+		address add 10.0.9.1/24 dev up0
+		address add 2001:db8:9::1/64 dev up0 nodad
+		link set up0 up
+		route add default via 10.0.9.254
+		route add default via 2001:db8:9::fe
+	END
+	ip -n router -batch - <<-END
+		route add $LAB_VIP_V4/32 via 10.0.9.1
+		route add $LAB_VIP_V6/128 via 2001:db8:9::1
+	END
+}
+
+lab_kernel_config() {
+	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
+		-e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/' \
+		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
+}
