@@ -154,7 +154,7 @@ int config_seed_load(const struct config *config, u8 seed[static 16], bool *worl
 		     char *message, size_t message_bytes) __attribute__((warn_unused_result));
 
 /* Calls back with one sentence for each key that is given, valid and not carried out by this
- * version: nobody should believe in a health check that never runs. */
+ * version: nobody should believe in what never happens. */
 void config_unused(const struct config *config, void (*tell)(void *context, const char *text),
 		   void *context);
 

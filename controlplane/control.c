@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "controlplane/assign.h"
+#include "controlplane/health/checks.h"
 #include "controlplane/hops.h"
 #include "controlplane/log.h"
 
@@ -35,10 +37,11 @@ struct control {
 	struct publisher *publisher;
 	struct netlink *netlink;
 	struct sessions *sessions;
+	struct checks *checks;
 	struct state running;
 	struct config_dataplane attached; /* the section as the dataplane found it, starting */
 	bool unpublished; /* the running plan holds what no dataplane has been told */
-	u64 replan_timer;
+	u64 replan_timer, replan_due_ms; /* timer 0: none is due */
 	struct outcome last_reload;
 };
 
@@ -97,15 +100,19 @@ static int hops_find(struct control *control, struct state *state, struct hops_o
 	return err;
 }
 
-/* Finds the running plan's next hops again and publishes it where they have changed. */
+/* Finds the running plan's next hops again, asks the checks who is healthy, and publishes the plan
+ * where either has changed. */
 static void replan(struct control *control, const char *why)
 {
 	struct hops_outcome outcome;
 	u64 generation;
 	int err = hops_find(control, &control->running, &outcome);
+	bool judged = checks_judge(control->running.plan);
 
-	if (!err && !outcome.changed && !control->unpublished)
+	if (!err && !outcome.changed && !judged && !control->unpublished)
 		return;
+	if (!err && !outcome.changed && judged)
+		why = "health";
 	control->unpublished = true;
 	if (!err)
 		err = numbers_next_generation(control->numbers, &generation);
@@ -113,10 +120,10 @@ static void replan(struct control *control, const char *why)
 		err = state_publish(control, &control->running, generation, why);
 	control->unpublished = err != 0;
 	if (err) {
-		log_line("cannot publish the new next hops, and tries again in a second: %s",
+		log_line("cannot publish what has changed, and tries again in a second: %s",
 			 strerror(-err));
 		replan_schedule(control, REPLAN_RETRY_MS);
-	} else if (outcome.unreachable > 0) {
+	} else if (outcome.changed && outcome.unreachable > 0) {
 		log_line("%zu of %zu backends have no next hop; 'shunt show' says why",
 			 outcome.unreachable, backends_count(control->running.config));
 	}
@@ -132,15 +139,21 @@ static void replan_due(void *context)
 
 static void replan_schedule(struct control *control, u64 delay_ms)
 {
-	if (control->replan_timer && delay_ms == REPLAN_DELAY_MS)
-		loop_timer_cancel(control->loop,
-				  control->replan_timer); /* a retry may be far off */
-	else if (control->replan_timer)
-		return;
+	u64 due_ms = loop_now_ms(control->loop) + delay_ms;
+
+	if (control->replan_timer && control->replan_due_ms <= due_ms)
+		return; /* what comes in a stream must not put it off for ever */
+	loop_timer_cancel(control->loop, control->replan_timer);
 	control->replan_timer = loop_timer_add(control->loop, delay_ms, 0, replan_due, control);
+	control->replan_due_ms = due_ms;
 }
 
 static void kernel_changed(void *context)
+{
+	replan_schedule(context, REPLAN_DELAY_MS);
+}
+
+static void health_changed(void *context)
 {
 	replan_schedule(context, REPLAN_DELAY_MS);
 }
@@ -157,7 +170,7 @@ static void dataplane_greeted(void *context, bool newcomer)
 
 /* --- Reloading ------------------------------------------------------------------------ */
 
-static int state_apply(struct control *control, struct state *next, struct outcome *outcome)
+static int state_go_live(struct control *control, struct state *next, struct outcome *outcome)
 {
 	struct hops_outcome hops;
 	u64 swept, generation;
@@ -179,6 +192,20 @@ static int state_apply(struct control *control, struct state *next, struct outco
 				       : "");
 	control->unpublished = false;
 	return 0;
+}
+
+static int state_apply(struct control *control, struct state *next, struct outcome *outcome)
+{
+	int err = checks_prepare(control->checks, next->plan);
+
+	if (err)
+		return outcome_fail(outcome, err, "out of memory for the checks");
+	err = state_go_live(control, next, outcome);
+	if (err)
+		checks_abandon(control->checks);
+	else
+		checks_commit(control->checks);
+	return err;
 }
 
 /* Gives the running plan its numbers back after another one failed with them. */
@@ -306,10 +333,16 @@ static int state_dir_open(struct control *control)
 
 static int parts_open(struct control *control)
 {
+	u64 random = now_us();
 	int err = totals_create(&control->totals);
 
+	/* Balancers must not check in step; this is no secret. */
+	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	if (!err)
 		err = publisher_create(control->numbers, &control->publisher);
+	if (!err)
+		err = checks_create(control->loop, random, health_changed, control,
+				    &control->checks);
 	if (err) {
 		log_line("out of memory");
 		return err;
@@ -359,6 +392,7 @@ void control_destroy(struct control *control)
 		return;
 	if (control->loop)
 		loop_timer_cancel(control->loop, control->replan_timer);
+	checks_destroy(control->checks);
 	sessions_close(control->sessions);
 	netlink_close(control->netlink);
 	publisher_destroy(control->publisher);

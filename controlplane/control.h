@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The control: what is configured, what is planned from it, and what is published of that.
  *
- * Three things change what is published: a reload, a next hop, and a dataplane that attaches.
+ * Four things change what is published: a reload, a next hop, a backend's health, and a dataplane
+ * that attaches.
  * Each ends in one new generation, or changes nothing. */
 #ifndef SHUNT_CONTROLPLANE_CONTROL_H
 #define SHUNT_CONTROLPLANE_CONTROL_H

@@ -172,9 +172,12 @@ static void say(json_t *why, const char *format, ...)
 	json_array_append_new(why, json_string(text));
 }
 
-/* One sentence on why the backend gets no new flows, or nothing. */
+/* What speaks against the backend that was chosen, or nothing. */
 static void say_backend(json_t *why, const struct plan_backend *backend)
 {
+	if (!backend->up)
+		say(why, "its check says that it is down, but nobody else is up either: then all "
+			 "get new flows (all_down: forward)");
 	if (!backend->hop.reachable && backend->hop.reason)
 		say(why, "there is no next hop to it: %s", backend->hop.reason);
 }

@@ -23,6 +23,7 @@ static int service_create(const struct config_service *config, struct plan_servi
 		return -ENOMEM;
 	for (size_t i = 0; i < config->backends_count; i++) {
 		service->backends[i].config = &config->backends[i];
+		service->backends[i].up = true;
 		service->backends[i].healthy = true;
 		service->backends[i].on_link = config->encapsulation == CONFIG_ENCAP_L2;
 		service->backends[i].hop.reason = "no dataplane has told its interfaces yet";
@@ -116,8 +117,34 @@ void plan_hop_offline(struct plan *plan)
 			plan->services[i].backends[k].hop = hop;
 }
 
+/* Whether its operator wants it to get new flows. */
+static bool wanted(const struct plan_backend *backend)
+{
+	return backend->config->weight > 0 && backend->config->state == CONFIG_STATE_UP;
+}
+
+bool plan_service_judge(struct plan_service *service)
+{
+	size_t count = service->config->backends_count, wanted_count = 0, up_count = 0;
+	bool changed = false;
+
+	for (size_t i = 0; i < count; i++) {
+		wanted_count += wanted(&service->backends[i]);
+		up_count += wanted(&service->backends[i]) && service->backends[i].up;
+	}
+	service->fail_open = wanted_count > 0 && up_count == 0 &&
+			     service->config->all_down == CONFIG_ALL_DOWN_FORWARD;
+	for (size_t i = 0; i < count; i++) {
+		struct plan_backend *backend = &service->backends[i];
+		bool before = plan_backend_eligible(backend);
+
+		backend->healthy = backend->up || service->fail_open;
+		changed |= plan_backend_eligible(backend) != before;
+	}
+	return changed;
+}
+
 bool plan_backend_eligible(const struct plan_backend *backend)
 {
-	return backend->healthy && backend->config->weight > 0 &&
-	       backend->config->state == CONFIG_STATE_UP;
+	return backend->healthy && wanted(backend);
 }

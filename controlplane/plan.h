@@ -16,12 +16,16 @@ struct plan_hop {
 	const char *reason; /* static text, where it is not reachable */
 };
 
+struct check;
+
 struct plan_backend {
 	const struct config_backend *config;
 	u16 number; /* 1..65535 within its service */
 	u32 counter;
-	bool healthy;
-	bool on_link; /* it must be its own next hop: encapsulation l2 */
+	const struct check *check; /* NULL: has none; the checks' own (health/checks.h) */
+	bool up;                   /* what its check says; true without one */
+	bool healthy;              /* what it is taken for: plan_service_judge() */
+	bool on_link;              /* it must be its own next hop: encapsulation l2 */
 	struct plan_hop hop;
 };
 
@@ -29,6 +33,7 @@ struct plan_service {
 	const struct config_service *config;
 	u16 number; /* 1..65535 */
 	u32 counter;
+	bool fail_open;                /* every backend is down, and all are taken for healthy */
 	struct plan_backend *backends; /* config->backends_count, in the configuration's order */
 };
 
@@ -52,6 +57,11 @@ int plan_number_offline(struct plan *plan) __attribute__((warn_unused_result));
  * or locally administered addresses and 1500 where they are not fixed. An l2 backend has the
  * gateway_mac too: its own is known to the kernel alone, which is not asked. */
 void plan_hop_offline(struct plan *plan);
+
+/* Takes for healthy what is up; or everything, where health alone leaves nobody to give new flows
+ * to and the service says `all_down: forward`. Returns whether another set of backends is eligible
+ * than before. */
+bool plan_service_judge(struct plan_service *service);
 
 /* Whether a new flow may be given to the backend. */
 bool plan_backend_eligible(const struct plan_backend *backend);

@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "controlplane/explain.h"
+#include "controlplane/health/checks.h"
 #include "version.h"
 
 #define BACKEND_NUMBERS 65536
@@ -166,6 +168,41 @@ static json_t *next_hop_view(const struct plan_hop *hop, const struct attach_por
 			 hop->port < ports_count ? ports[hop->port].name : "", "mtu", hop->mtu);
 }
 
+static json_t *time_view(s64 epoch_s)
+{
+	time_t seconds = epoch_s;
+	char text[32] = "";
+	struct tm utc;
+
+	if (gmtime_r(&seconds, &utc))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	return json_string(text);
+}
+
+static json_t *health_view(const struct plan_backend *backend)
+{
+	struct check_view check;
+
+	if (!backend->check)
+		return json_null();
+	check = check_view(backend->check);
+	return json_pack("{s:s, s:o, s:s, s:s?, s:o, s:I, s:I}", "state", check.up ? "up" : "down",
+			 "since", time_view(check.since_s), "reason", check.reason, "last_result",
+			 check.last_result, "last_check_ms_ago",
+			 check.last_result ? json_integer((json_int_t)check.last_check_ago_ms)
+					   : json_null(),
+			 "rise_count", (json_int_t)check.passed, "fall_count",
+			 (json_int_t)check.failed);
+}
+
+/* What its operator says goes before what its check says: that holds in any case. */
+static const char *state_name(const struct plan_backend *backend)
+{
+	if (backend->config->state == CONFIG_STATE_UP && !backend->up)
+		return "down";
+	return config_state_name(backend->config->state);
+}
+
 static json_t *backend_view(const struct control *control, const struct plan_backend *backend,
 			    u32 slots, u32 table_size)
 {
@@ -174,16 +211,16 @@ static json_t *backend_view(const struct control *control, const struct plan_bac
 	size_t ports_count = sessions_ports(control_sessions(control), &ports);
 	char address[ADDR_TEXT_MAX];
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o}", "address",
-			 addr_format(&backend->config->address, address), "weight",
-			 (json_int_t)backend->config->weight, "state",
-			 config_state_name(backend->config->state), "eligible",
-			 plan_backend_eligible(backend), "number", backend->number, "slots",
-			 (json_int_t)slots, "share", (double)slots / table_size, "packets",
+	return json_pack("{s:s, s:I, s:s, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o, s:o}",
+			 "address", addr_format(&backend->config->address, address), "weight",
+			 (json_int_t)backend->config->weight, "state", state_name(backend),
+			 "eligible", plan_backend_eligible(backend), "number", backend->number,
+			 "slots", (json_int_t)slots, "share", (double)slots / table_size, "packets",
 			 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
 			 "reachable", backend->hop.reachable, "reason",
 			 backend->hop.reachable ? NULL : backend->hop.reason, "next_hop",
-			 next_hop_view(&backend->hop, ports, ports_count));
+			 next_hop_view(&backend->hop, ports, ports_count), "health",
+			 health_view(backend));
 }
 
 static json_t *service_view(const struct control *control, const struct plan_service *service,
@@ -205,14 +242,14 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 						   record ? slots->of[backend->number] : 0,
 						   config->table_size));
 	}
-	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:o}", "name", config->name,
-			 "vip", prefix_format(&config->vip, vip), "protocol",
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:b, s:o}", "name",
+			 config->name, "vip", prefix_format(&config->vip, vip), "protocol",
 			 config->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp", "port",
 			 config->port, "encapsulation",
 			 config_encapsulation_name(config->encapsulation), "table_size",
 			 (json_int_t)config->table_size, "number", service->number, "packets",
 			 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
-			 "backends", backends);
+			 "fail_open", service->fail_open, "backends", backends);
 }
 
 json_t *view_services(const struct control *control)

@@ -25,15 +25,25 @@ static long long integer_of(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
+/* Why it is down, and since when. */
+static void show_health(const json_t *health)
+{
+	if (strcmp(string_of(health, "state"), "down") == 0)
+		printf("  down since %s: %s", string_of(health, "since"),
+		       string_of(health, "reason"));
+}
+
 static void show_backend(const json_t *backend)
 {
 	bool reachable = json_is_true(json_object_get(backend, "reachable"));
 
-	printf("  -> %-39s %7lld %-12s %8lld %12lld %15lld%s%s\n", string_of(backend, "address"),
+	printf("  -> %-39s %7lld %-12s %8lld %12lld %15lld%s%s", string_of(backend, "address"),
 	       integer_of(backend, "weight"), string_of(backend, "state"),
 	       integer_of(backend, "slots"), integer_of(backend, "packets"),
 	       integer_of(backend, "bytes"),
 	       reachable ? "" : "  unreachable: ", reachable ? "" : string_of(backend, "reason"));
+	show_health(json_object_get(backend, "health"));
+	putchar('\n');
 }
 
 static void show_services(const json_t *services)
@@ -57,6 +67,9 @@ static void show_services(const json_t *services)
 		printf("%-44s %-12s %-8s %12lld %15lld\n", text, string_of(service, "name"),
 		       string_of(service, "encapsulation"), integer_of(service, "packets"),
 		       integer_of(service, "bytes"));
+		if (json_is_true(json_object_get(service, "fail_open")))
+			printf("  every backend is down, so all of them get new flows "
+			       "(all_down: forward)\n");
 		json_array_foreach(json_object_get(service, "backends"), k, backend)
 			show_backend(backend);
 	}

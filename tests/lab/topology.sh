@@ -133,6 +133,8 @@ lab_nginx_config() {
 			server {
 				listen $LAB_VIP_V4:80 backlog=4096;
 				listen [$LAB_VIP_V6]:80 backlog=4096;
+				listen 8080; # for checks, which go to the backend's own address
+				listen [::]:8080;
 				location = / { return 200 "hello from $1\n"; }
 				root $LAB_DIR/www;
 			}

@@ -20,19 +20,13 @@ mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null
 source "$tree/tests/lab/topology.sh"
 # shellcheck source=/dev/null
-source "$tree/tests/netns/balancer.sh"
+source "$tree/tests/lab/kernel_port.sh"
 mkdir -p "$LAB_DIR" /run/shunt
 
 fail() {
 	echo "FAIL: $*"
 	tail -n 20 "$LAB_DIR"/shunt*.log
 	exit 1
-}
-
-write_config() {
-	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-		-e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/' \
-		"$tree/tests/lab/shunt.yaml" >"$LAB_CONFIG"
 }
 
 start_shuntd() {
@@ -56,9 +50,9 @@ answers() {
 }
 
 lab_network
-link_balancer
+lab_kernel_port
 lab_backends
-write_config
+lab_kernel_config
 
 # The dataplane first, and shuntd later.
 lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt

@@ -20,7 +20,7 @@ mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null
 source "$tree/tests/lab/topology.sh"
 # shellcheck source=/dev/null
-source "$tree/tests/netns/balancer.sh"
+source "$tree/tests/lab/kernel_port.sh"
 mkdir -p "$LAB_DIR" /run/shunt
 
 lab_network
@@ -30,7 +30,7 @@ for number in 4 5; do
 	ip -n "b$number" address add "$LAB_VIP_V4/32" dev lo
 	ip -n "b$number" address add "$LAB_VIP_V6/128" dev lo nodad
 done
-link_balancer
+lab_kernel_port
 for name in b1 b2 b3 b4 b5; do
 	lab_backend "$name"
 done

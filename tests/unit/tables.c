@@ -208,6 +208,38 @@ static void test_records_of_l2_backends(void **state)
 	fixture_close(&fixture);
 }
 
+/* Down: no slot, and no new flow on an entry of its own; what it has goes on. */
+static void test_a_backend_that_is_down(void **state)
+{
+	struct fixture fixture = {0};
+	const struct service *service;
+
+	plan_load(&fixture,
+		  HEAD "services:\n"
+		       "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443,\n"
+		       "      table_size: 1009, all_down: drop,\n"
+		       "      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n");
+	arena_open(&fixture, 4 << 20);
+	fixture.plan->services[0].backends[0].up = false;
+	assert_true(plan_service_judge(&fixture.plan->services[0]));
+	publish(&fixture, 1);
+	service = find(&fixture, "203.0.113.10", 443, 6);
+	assert_int_equal(env_backend(&fixture.env, service, 1)->flags,
+			 BACKEND_PRESENT | BACKEND_REACHABLE | BACKEND_NO_NEW);
+	assert_int_equal(env_backend(&fixture.env, service, 2)->flags,
+			 BACKEND_PRESENT | BACKEND_REACHABLE);
+	for (u32 slot = 0; slot < service->maglev_size; slot++)
+		assert_int_equal(env_maglev(&fixture.env, service, slot), 2);
+
+	fixture.plan->services[0].backends[1].up = false;
+	assert_true(plan_service_judge(&fixture.plan->services[0]));
+	publish(&fixture, 2);
+	service = find(&fixture, "203.0.113.10", 443, 6);
+	for (u32 slot = 0; slot < service->maglev_size; slot++)
+		assert_int_equal(env_maglev(&fixture.env, service, slot), 0);
+	fixture_close(&fixture);
+}
+
 static const char two_services[] =
 	HEAD "services:\n"
 	     "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, table_size: 1009,\n"
@@ -306,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_thousands_of_services),
 		cmocka_unit_test(test_records_of_backends),
 		cmocka_unit_test(test_records_of_l2_backends),
+		cmocka_unit_test(test_a_backend_that_is_down),
 		cmocka_unit_test(test_equal_sets_share_a_table_until_they_differ),
 		cmocka_unit_test(test_unchanged_tables_are_kept),
 		cmocka_unit_test(test_full_arena_keeps_the_old_generation),

@@ -1,10 +1,11 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: BSD-2-Clause
-# To be sourced after tests/lab/topology.sh: a balancer on a kernel interface in its lab.
+# The lab with the balancer on an interface of the kernel (net_af_packet) in place of the demo's
+# net_tap: to be sourced after topology.sh.
 
 # The wire between router and balancer: an interface of the balancer's kernel, addresses and
 # all. The router finds it by ARP and ND; only the VIPs' routes are static.
-link_balancer() {
+lab_kernel_port() {
 	ip -n router link add to-lb mtu 1600 type veth peer up0 netns lb mtu 1600
 	# What the router sends has to carry finished checksums: no NIC finishes them here.
 	lab_in router ethtool -K to-lb tx off >/dev/null
@@ -24,4 +25,10 @@ link_balancer() {
 		route add $LAB_VIP_V4/32 via 10.0.9.1
 		route add $LAB_VIP_V6/128 via 2001:db8:9::1
 	END
+}
+
+lab_kernel_config() {
+	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
+		-e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/' \
+		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
 }

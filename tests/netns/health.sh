@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Health checks over the whole balancer, in the demo's topology on a plain kernel interface,
+# without root. This makes the lab; health.py makes the trouble. SHUNT_BIN names the directory of
+# programs.
+set -euo pipefail
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+if [[ ${1:-} != inside ]]; then
+	if ! unshare -Urnmpf true 2>/dev/null; then
+		echo "user namespaces are refused here (unshare -Urnmpf)"
+		exit 77
+	fi
+	exec unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
+		"$tree/tests/netns/health.sh" inside
+fi
+PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
+mount -t tmpfs tmpfs /run
+# shellcheck source=/dev/null
+source "$tree/tests/lab/topology.sh"
+# shellcheck source=/dev/null
+source "$tree/tests/lab/kernel_port.sh"
+mkdir -p "$LAB_DIR" /run/shunt
+
+lab_network
+lab_kernel_port
+lab_backends
+lab_kernel_config
+# The one fails open, the other doesn't.
+check='check: { type: tcp, port: 8080, interval: 200ms, timeout: 100ms, rise: 2, fall: 3 }'
+sed -i -e "s/^    encapsulation: .*/&\n    $check/" \
+	-e '/vip: .*:.*:/s/$/\n    all_down: drop/' "$LAB_CONFIG"
+lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
+lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
+lab_wait 30 shuntd test -S /run/shunt/api.sock
+lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
+
+if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/health.py"; then
+	tail -n 40 "$LAB_DIR"/shunt*.log
+	exit 1
+fi
