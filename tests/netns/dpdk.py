@@ -45,7 +45,7 @@ def check(condition, what):
         raise AssertionError(what)
 
 
-def until(condition, what, timeout_s=5.0):
+def until(condition, what, timeout_s=20.0):
     """Waits for a condition that comes by itself; returns what it gave."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -91,7 +91,7 @@ class Process:
         self.all += chunk
         return self.text
 
-    def wait_for(self, pattern, timeout_s=5.0):
+    def wait_for(self, pattern, timeout_s=20.0):
         found = until(lambda: re.search(pattern, self.read()), pattern, timeout_s)
         self.text = self.text[found.end():]
         return found
@@ -132,7 +132,7 @@ class Wire:
     def send(self, data):
         self.socket.send(data)
 
-    def receive(self, count, timeout_s=3.0):
+    def receive(self, count, timeout_s=10.0):
         """Frames that the engine sent to the gateway."""
         frames, end = [], time.monotonic() + timeout_s
         while len(frames) < count and time.monotonic() < end:
@@ -210,7 +210,7 @@ class Lab:
         self.engine.process.send_signal(signal.SIGTERM)
         code = self.engine.process.wait(5)
         check(code == 0, "exit code %d" % code)
-        check(time.monotonic() - start < 1, "took %g s to stop" % (time.monotonic() - start))
+        check(time.monotonic() - start < 2, "took %g s to stop" % (time.monotonic() - start))
 
     def end(self):
         for process in (self.engine, self.shuntd):
