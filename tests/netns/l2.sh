@@ -10,27 +10,10 @@
 # SHUNT_BIN names the directory of programs.
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-
-if [[ ${1:-} != inside ]]; then
-	if ! unshare -Urnmpf true 2>/dev/null; then
-		echo "user namespaces are refused here (unshare -Urnmpf)"
-		exit 77
-	fi
-	exec unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
-		"$tree/tests/netns/l2.sh" inside
-fi
-PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
-mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null
-source "$tree/tests/lab/topology.sh"
-mkdir -p "$LAB_DIR/www" /run/shunt
+source "$tree/tests/lab/enter.sh"
+mkdir -p "$LAB_DIR/www"
 wires=0
-
-fail() {
-	echo "FAIL: $*"
-	tail -n 20 "$LAB_DIR"/shunt*.log
-	exit 1
-}
 
 # wire NAMESPACE INTERFACE HOST: a wire to the bridge, with 10.0.9.HOST and 2001:db8:9::HOST. No
 # NIC finishes checksums here, so whoever sends has to.

@@ -6,22 +6,8 @@
 # SHUNT_BIN names the directory of programs.
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-
-if [[ ${1:-} != inside ]]; then
-	if ! unshare -Urnmpf true 2>/dev/null; then
-		echo "user namespaces are refused here (unshare -Urnmpf)"
-		exit 77
-	fi
-	exec unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
-		"$tree/tests/netns/restart.sh" inside
-fi
-PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
-mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null
-source "$tree/tests/lab/topology.sh"
-# shellcheck source=/dev/null
-source "$tree/tests/lab/kernel_port.sh"
-mkdir -p "$LAB_DIR" /run/shunt
+source "$tree/tests/lab/enter.sh"
 
 lab_network
 for number in 4 5; do
