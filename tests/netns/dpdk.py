@@ -210,7 +210,7 @@ class Lab:
         self.engine.process.send_signal(signal.SIGTERM)
         code = self.engine.process.wait(5)
         check(code == 0, "exit code %d" % code)
-        check(time.monotonic() - start < 2, "took %g s to stop" % (time.monotonic() - start))
+        check(time.monotonic() - start < 1, "took %g s to stop" % (time.monotonic() - start))
 
     def end(self):
         for process in (self.engine, self.shuntd):
