@@ -72,9 +72,9 @@ static inline u8 env_tick(const struct env *env)
 	return state.tick;
 }
 
-static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot)
+static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot)
 {
-	u64 index = service->maglev_offset / sizeof(u16) + slot;
+	u64 index = table_offset / sizeof(u16) + slot;
 
 	if (index >= CHECK_MAGLEV)
 		return 0;

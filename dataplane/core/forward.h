@@ -150,15 +150,17 @@ enum forward_record {
 };
 
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
- * its two; a flow on probation gives way, an established one never does. */
+ * its two; a flow on probation gives way, an established one never does. One of which only the
+ * SYN was seen leaves every bucket's last place to others. */
 static inline enum forward_record forward_place(const struct env *env,
 						const struct service *service,
-						const struct flow_key *key, u16 number)
+						const struct flow_key *key, u16 number,
+						bool opening)
 {
 	u32 buckets = env_flow_buckets(env);
 	u8 tick = env_tick(env);
 	struct flow_bucket *first, *second, *chosen;
-	u32 first_slot, second_slot, slot, used, choice = 0;
+	u32 first_slot, second_slot, slot, used, second_used, choice = 0;
 	bool overwrites;
 
 	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
@@ -172,12 +174,14 @@ static inline enum forward_record forward_place(const struct env *env,
 					 flow_bucket_second(key->hash, service->number, buckets));
 		if (!second)
 			return FORWARD_NO_ROOM;
-		if (second != first && flow_bucket_room(second, tick, &second_slot) < used) {
+		second_used = flow_bucket_room(second, tick, &second_slot);
+		if (second != first && second_used < used) {
 			chosen = second;
 			slot = second_slot;
+			used = second_used;
 			choice = 1;
 		}
-		if (slot >= FLOW_BUCKET_ENTRIES)
+		if (used >= FLOW_BUCKET_ENTRIES - (u32)opening)
 			slot = flow_bucket_evictable(chosen);
 	}
 	if (slot >= FLOW_BUCKET_ENTRIES)
@@ -195,24 +199,48 @@ struct forward_choice {
 	u8 record;                     /* enum forward_record */
 };
 
-/* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
- * an opening SYN (a SYN flood then writes nothing). */
-static always_inline enum forward_record forward_remember(const struct env *env,
-							  const struct service *service,
-							  const struct packet *packet,
-							  const struct flow_key *key,
-							  struct flow_hit hit, u16 number)
+/* The backend that the Maglev table has for a flow without an entry.
+ *
+ * A slot that changed within the last seconds (*moved) holds two answers. A connection begins at
+ * the present one, and is remembered at once. A packet from within a connection that nobody
+ * remembers belongs to one that began before the change: it goes where its SYN went. (Services
+ * without connections have no previous table.) */
+static always_inline u16 forward_slot(const struct env *env, const struct service *service,
+				      const struct packet *packet, const struct flow_key *key,
+				      bool *moved)
 {
+	u32 slot = maglev_slot(key->hash, service->maglev_size);
+	u16 number = env_maglev(env, service->maglev_offset, slot);
+	u16 previous;
+
+	*moved = false;
+	if (likely(service->previous_offset == service->maglev_offset))
+		return number;
+	previous = env_maglev(env, service->previous_offset, slot);
+	*moved = previous != number;
+	if (*moved && !(packet->flags & PACKET_OPENING) && env_backend(env, service, previous))
+		return previous;
+	return number;
+}
+
+/* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
+ * an opening SYN (a SYN flood then writes nothing), or with its SYN where the slot has moved. */
+static always_inline enum forward_record forward_remember(
+	const struct env *env, const struct service *service, const struct packet *packet,
+	const struct flow_key *key, struct flow_hit hit, u16 number, bool moved)
+{
+	bool opening = packet->flags & PACKET_OPENING;
+
 	if (env_flow_buckets(env) == 0)
 		return FORWARD_NOT_DUE;
-	if (packet->flags & PACKET_OPENING) {
+	if (opening && !moved) {
 		if (!hit.bucket)
 			return FORWARD_NOT_DUE;
 		hit.bucket->entries[hit.slot & 7] = 0;
 		return FORWARD_OVERWROTE;
 	}
 	if (!hit.bucket)
-		return forward_place(env, service, key, number);
+		return forward_place(env, service, key, number, opening);
 	flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key, number,
 		   env_tick(env));
 	return FORWARD_OVERWROTE;
@@ -225,6 +253,8 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 					       const struct flow_key *key, struct flow_hit hit,
 					       struct forward_choice *choice)
 {
+	bool moved;
+
 	choice->record = FORWARD_NOT_DUE;
 	if (likely(hit.bucket != NULL) &&
 	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
@@ -237,11 +267,11 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 			return VERDICT_FLOW;
 		}
 	}
-	choice->number = env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
+	choice->number = forward_slot(env, service, packet, key, &moved);
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))
 		return VERDICT_NO_BACKEND;
-	choice->record = forward_remember(env, service, packet, key, hit, choice->number);
+	choice->record = forward_remember(env, service, packet, key, hit, choice->number, moved);
 	return VERDICT_MAGLEV;
 }
 

@@ -53,14 +53,14 @@ static inline u8 env_tick(const struct env *env)
 	return env->tick;
 }
 
-static inline const u16 *env_maglev_table(const struct env *env, const struct service *service)
+static inline const u16 *env_maglev_table(const struct env *env, u64 table_offset)
 {
-	return (const u16 *)(env->tables.arena + service->maglev_offset);
+	return (const u16 *)(env->tables.arena + table_offset);
 }
 
-static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot)
+static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot)
 {
-	return env_maglev_table(env, service)[slot];
+	return env_maglev_table(env, table_offset)[slot];
 }
 
 static inline const struct backend *env_backend(const struct env *env,

@@ -132,6 +132,7 @@ static inline struct service *fixture_service(struct fixture *fixture, const cha
 	*service = (struct service){
 		.vip = addr,
 		.maglev_offset = fixture->maglev_used * sizeof(u16),
+		.previous_offset = fixture->maglev_used * sizeof(u16),
 		.maglev_size = FIXTURE_SLOTS,
 		.backends_first = v6 ? FIXTURE_SET : 0,
 		.backends_count = FIXTURE_SET,
