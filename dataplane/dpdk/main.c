@@ -146,7 +146,7 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 			"%d alone is used",
 			config->workers, core.cpu);
 	for (u32 i = 0; i < ports->count; i++)
-		if (ports->list[i].kind == PORT_PCI)
+		if (ports->list[i].kind->pci)
 			pci[setup.pci_count++] = ports->list[i].config->device;
 	setup.worker_cpu = core.cpu;
 	setup.memory_bytes = ports_memory_bytes(ports);

@@ -34,25 +34,16 @@ static const u8 no_mac[6];
 
 /* --- Before DPDK starts --------------------------------------------------------------- */
 
-static enum port_kind kind_of(const char *device)
-{
-	if (eal_device_is_pci(device))
-		return PORT_PCI;
-	if (strncmp(device, "net_tap", 7) == 0)
-		return PORT_TAP;
-	return strncmp(device, "net_af_packet", 13) == 0 ? PORT_AF_PACKET : PORT_OTHER;
-}
-
 static void port_prepare(struct port *port, const struct config_interface *config)
 {
 	*port = (struct port){
 		.config = config,
-		.kind = kind_of(config->device),
+		.kind = port_kind_of(config->device),
 		.mtu = config->mtu,
 		.rx_descriptors = DESCRIPTORS_MAX,
 		.tx_descriptors = DESCRIPTORS_MAX,
 	};
-	if (port->kind == PORT_AF_PACKET) {
+	if (port->kind->has_iface) {
 		device_option(config->device, "iface", port->kernel_name,
 			      sizeof(port->kernel_name));
 		if (port->mtu == 0)
@@ -64,21 +55,13 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 
 static bool port_check(const struct port *port)
 {
+	const char *device = port->config->device;
 	char text[512];
-	bool fine = true;
 
-	if (port->config->device[0] == '\0')
+	if (device[0] == '\0')
 		snprintf(text, sizeof(text),
 			 "has no `device:`, which tells shunt-dpdk what to open");
-	else if (port->kind == PORT_TAP)
-		fine = device_check_tap(text, sizeof(text));
-	else if (port->kind == PORT_AF_PACKET)
-		fine = device_check_af_packet(port->kernel_name, text, sizeof(text));
-	else if (port->kind == PORT_PCI)
-		fine = device_check_pci(port->config->device, text, sizeof(text));
-	else
-		return true;
-	if (port->config->device[0] != '\0' && fine)
+	else if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
 		return true;
 	message("interface %s %s", port->config->name, text);
 	return false;
@@ -159,9 +142,8 @@ static void station_choose(struct port *port, const struct rte_ether_addr *devic
 		return;
 	}
 	memcpy(station->mac, device_mac->addr_bytes, 6);
-	if (port->kind != PORT_TAP)
+	if (!port->kind->kernel_is_peer)
 		return;
-	/* The device's MAC is that of the kernel's end too. */
 	station->mac[0] |= RTE_ETHER_LOCAL_ADMIN_ADDR;
 	station->mac[5] ^= 1;
 	message("interface %s: the balancer's MAC is %02x:%02x:%02x:%02x:%02x:%02x, since the "
@@ -189,9 +171,9 @@ static int port_open(struct port *port)
 	int err = 0;
 
 	device_name(port->config->device, name, sizeof(name));
-	if (port->kind == PORT_TAP)
+	if (port->kind->kernel_is_peer)
 		tap_signals_take();
-	if (port->kind != PORT_PCI)
+	if (!port->kind->pci)
 		err = rte_dev_probe(port->config->device);
 	if (err == 0)
 		err = rte_eth_dev_get_port_by_name(name, &port->id);
@@ -200,14 +182,14 @@ static int port_open(struct port *port)
 	if (err) {
 		message("interface %s: DPDK cannot open the device `%s` (%s)%s", port->config->name,
 			port->config->device, rte_strerror(-err),
-			port->kind == PORT_PCI
+			port->kind->pci
 				? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
 				: "");
 		return -ENODEV;
 	}
 	port->open = true;
 	station_choose(port, &mac);
-	if (port->kind == PORT_AF_PACKET)
+	if (port->kind->kernel_sees_all)
 		message("interface %s: the kernel sees every packet of %s too, and fragments are "
 			"not supported there; keep net.ipv4.ip_forward off, or it forwards them "
 			"a second time",
@@ -240,7 +222,7 @@ static int port_configure(struct port *port)
 	if (err)
 		return err;
 	limit = mtu_limit(&info);
-	if (port->mtu > limit && port->kind == PORT_PCI) {
+	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
 		message("interface %s: the device takes an MTU of %u at most", port->config->name,
 			limit);
 		return -EINVAL;
@@ -274,8 +256,7 @@ static int port_start(struct port *port, struct rte_mempool *pool)
 		return err;
 	}
 	port->started = true;
-	if ((port->kind == PORT_PCI || port->kind == PORT_AF_PACKET) &&
-	    rte_eth_macaddr_get(port->id, &mac) == 0 &&
+	if (port->kind->filters_mac && rte_eth_macaddr_get(port->id, &mac) == 0 &&
 	    memcmp(mac.addr_bytes, port->station.mac, 6) != 0 &&
 	    rte_eth_promiscuous_enable(port->id) != 0)
 		message("interface %s: the device cannot receive for a MAC that is not its own; "
@@ -319,9 +300,9 @@ void port_describe(const struct port *port, struct attach_port *out)
 	*out = (struct attach_port){.mtu = port->mtu};
 	snprintf(out->name, sizeof(out->name), "%s", port->config->name);
 	/* A tap's interface may live in another namespace: the kernel's routes say nothing. */
-	if (port->kind == PORT_AF_PACKET)
+	if (port->kind->has_iface)
 		memcpy(out->kernel_name, port->kernel_name, sizeof(out->kernel_name));
-	else if (port->kind != PORT_TAP)
+	else if (!port->kind->kernel_is_peer)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
 	memcpy(out->mac, port->station.mac, 6);
 	memcpy(out->gateway_mac, port->config->gateway_mac, 6);
