@@ -94,30 +94,34 @@ static u32 data_room_bytes(const struct ports *ports)
 	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
 }
 
-static u32 pool_count(const struct ports *ports)
+/* Every worker has what its queues hold and a cache of its own, large enough for it never to touch
+ * what they share. The main thread has a cache too. */
+static u32 pool_count(const struct ports *ports, u32 workers_count)
 {
-	u32 count = POOL_IN_HAND;
+	u32 each = POOL_IN_HAND;
 
 	for (u32 i = 0; i < ports->count; i++)
-		count += ports->list[i].rx_descriptors + ports->list[i].tx_descriptors;
-	return rte_align32pow2(count) - 1;
+		each += ports->list[i].rx_descriptors + ports->list[i].tx_descriptors;
+	return rte_align32pow2(each * workers_count + POOL_IN_HAND) - 1;
 }
 
-u64 ports_memory_bytes(const struct ports *ports)
+u64 ports_memory_bytes(const struct ports *ports, u32 workers_count)
 {
 	u64 each = sizeof(struct rte_mbuf) + PRIVATE_BYTES + data_room_bytes(ports) + 192;
 
-	return pool_count(ports) * each;
+	return pool_count(ports, workers_count) * each;
 }
 
 static int pool_create(struct ports *ports)
 {
-	ports->pool = rte_pktmbuf_pool_create("shunt", pool_count(ports), POOL_CACHE, PRIVATE_BYTES,
+	u32 count = pool_count(ports, ports->workers_count);
+
+	ports->pool = rte_pktmbuf_pool_create("shunt", count, POOL_CACHE, PRIVATE_BYTES,
 					      (u16)data_room_bytes(ports), SOCKET_ID_ANY);
 	if (ports->pool)
 		return 0;
 	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
-		pool_count(ports), data_room_bytes(ports), rte_strerror(rte_errno));
+		count, data_room_bytes(ports), rte_strerror(rte_errno));
 	return -ENOMEM;
 }
 
@@ -197,6 +201,95 @@ static int port_open(struct port *port)
 	return 0;
 }
 
+/* --- Queues --------------------------------------------------------------------------- */
+
+/* Whether the device spreads what it receives over all its queues, used or not. */
+static bool spreads_always(const struct port *port)
+{
+	return port->kind == PORT_AF_PACKET || strncmp(port->config->device, "net_af_xdp", 10) == 0;
+}
+
+/* The device's option that says how many pairs it has; NULL where it is not for us to say. */
+static const char *queues_option(const struct port *port)
+{
+	static const struct {
+		const char *device, *option;
+	} options[] = {
+		{"net_af_packet", "qpairs"},   {"net_af_xdp", "queue_count"},
+		{"net_virtio_user", "queues"}, {"net_vhost", "queues"},
+		{"virtio_user", "queues"},     {"eth_vhost", "queues"},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (strncmp(port->config->device, options[i].device, strlen(options[i].device)) ==
+		    0)
+			return options[i].option;
+	return NULL;
+}
+
+void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes)
+{
+	const char *option = queues_option(port);
+
+	if (option)
+		snprintf(out, out_bytes, "write `%s=%u` into its `device:`", option,
+			 workers_wanted);
+	else
+		snprintf(out, out_bytes, "the device has no more, so name fewer cores");
+}
+
+static int queues_learn(struct port *port)
+{
+	struct rte_eth_dev_info info;
+	int err = rte_eth_dev_info_get(port->id, &info);
+
+	port->queues_max = err                                       ? 0
+			   : info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues
+								     : info.max_tx_queues;
+	if (port->queues_max > 0)
+		return 0;
+	message("interface %s: the device `%s` has no queue to receive and send with",
+		port->config->name, port->config->device);
+	return -ENODEV;
+}
+
+/* What a device puts into a queue that nobody polls is lost, and nobody counts it. */
+static int queues_check(const struct ports *ports)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < ports->count; i++) {
+		const struct port *port = &ports->list[i];
+
+		if (!spreads_always(port) || port->queues_max <= ports->workers_count)
+			continue;
+		message("interface %s: the device spreads packets over %u queues, but %u worker%s "
+			"would serve them: write `%s=%u`, or name %u cores in `workers:`",
+			port->config->name, port->queues_max, ports->workers_count,
+			ports->workers_count == 1 ? "" : "s", queues_option(port),
+			ports->workers_count, port->queues_max);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/* One pair a port and worker: as many workers as the narrowest port has pairs. */
+static int queues_share_out(struct ports *ports, u32 workers_wanted)
+{
+	int err = 0;
+
+	ports->workers_count = workers_wanted;
+	ports->narrowest = NULL;
+	for (u32 i = 0; i < ports->count && !err; i++) {
+		err = queues_learn(&ports->list[i]);
+		if (ports->list[i].queues_max >= ports->workers_count)
+			continue;
+		ports->workers_count = ports->list[i].queues_max;
+		ports->narrowest = &ports->list[i];
+	}
+	return err ? err : queues_check(ports);
+}
+
 /* --- Starting ------------------------------------------------------------------------- */
 
 /* The largest MTU that DPDK lets this device be configured with. */
@@ -212,7 +305,20 @@ static u32 mtu_limit(const struct rte_eth_dev_info *info)
 	return limit;
 }
 
-static int port_configure(struct port *port)
+/* Flows are told apart by addresses and ports where the device can, else as it does by itself. */
+static void rss_choose(const struct rte_eth_dev_info *info, u32 queues_count,
+		       struct rte_eth_conf *conf)
+{
+	u64 kinds =
+		(RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
+
+	if (queues_count == 1 || kinds == 0)
+		return;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf = kinds;
+}
+
+static int port_configure(struct port *port, u32 queues_count)
 {
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
@@ -229,25 +335,36 @@ static int port_configure(struct port *port)
 	}
 	/* A virtual device's limit is only nominal. */
 	conf.rxmode.mtu = port->mtu > limit ? limit : port->mtu;
-	err = rte_eth_dev_configure(port->id, 1, 1, &conf);
+	rss_choose(&info, queues_count, &conf);
+	err = rte_eth_dev_configure(port->id, (u16)queues_count, (u16)queues_count, &conf);
 	if (err)
 		return err;
 	return rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors,
 						&port->tx_descriptors);
 }
 
-static int port_start(struct port *port, struct rte_mempool *pool)
+static int queues_setup(struct port *port, u32 queues_count, struct rte_mempool *pool)
 {
-	int socket = rte_eth_dev_socket_id(port->id);
+	unsigned socket = (unsigned)rte_eth_dev_socket_id(port->id);
+	int err = 0;
+
+	for (u16 queue = 0; queue < queues_count && err == 0; queue++) {
+		err = rte_eth_rx_queue_setup(port->id, queue, port->rx_descriptors, socket, NULL,
+					     pool);
+		if (err == 0)
+			err = rte_eth_tx_queue_setup(port->id, queue, port->tx_descriptors, socket,
+						     NULL);
+	}
+	return err;
+}
+
+static int port_start(struct port *port, u32 queues_count, struct rte_mempool *pool)
+{
 	struct rte_ether_addr mac;
-	int err = port_configure(port);
+	int err = port_configure(port, queues_count);
 
 	if (err == 0)
-		err = rte_eth_rx_queue_setup(port->id, 0, port->rx_descriptors, (unsigned)socket,
-					     NULL, pool);
-	if (err == 0)
-		err = rte_eth_tx_queue_setup(port->id, 0, port->tx_descriptors, (unsigned)socket,
-					     NULL);
+		err = queues_setup(port, queues_count, pool);
 	if (err == 0)
 		err = rte_eth_dev_start(port->id);
 	if (err) {
@@ -265,16 +382,18 @@ static int port_start(struct port *port, struct rte_mempool *pool)
 	return 0;
 }
 
-int ports_open(struct ports *ports)
+int ports_open(struct ports *ports, u32 workers_wanted)
 {
 	int err = 0;
 
 	for (u32 i = 0; i < ports->count && !err; i++)
 		err = port_open(&ports->list[i]);
 	if (!err)
+		err = queues_share_out(ports, workers_wanted);
+	if (!err)
 		err = pool_create(ports);
 	for (u32 i = 0; i < ports->count && !err; i++)
-		err = port_start(&ports->list[i], ports->pool);
+		err = port_start(&ports->list[i], ports->workers_count, ports->pool);
 	if (err)
 		ports_close(ports);
 	return err;

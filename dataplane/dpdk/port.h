@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Ports: the configuration's interfaces as DPDK devices, one receive and one transmit queue
- * each. Their buffers come from one pool. */
+/* Ports: the configuration's interfaces as DPDK devices, with a pair of queues (one to receive,
+ * one to transmit) for each worker. Their buffers come from one pool. */
 #ifndef SHUNT_DPDK_PORT_H
 #define SHUNT_DPDK_PORT_H
 
@@ -16,10 +16,11 @@ struct rte_mempool;
 struct port {
 	const struct config_interface *config;
 	const struct port_kind *kind;
-	char kernel_name[16]; /* the value of `iface=`, where the kind has one */
-	u16 id;               /* DPDK's number */
-	u16 mtu;              /* bytes of an IP packet */
-	u16 rx_descriptors, tx_descriptors;
+	char kernel_name[16];               /* the value of `iface=`, where the kind has one */
+	u16 id;                             /* DPDK's number */
+	u16 mtu;                            /* bytes of an IP packet */
+	u16 rx_descriptors, tx_descriptors; /* of each queue */
+	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
 	struct station station;
 };
@@ -27,6 +28,8 @@ struct port {
 struct ports {
 	struct port list[PORTS_MAX];
 	u32 count;
+	u32 workers_count;            /* pairs of queues that each port runs */
+	const struct port *narrowest; /* that has fewer pairs than were wanted; NULL: none */
 	struct rte_mempool *pool;
 };
 
@@ -35,13 +38,16 @@ struct ports {
 int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
 	__attribute__((warn_unused_result));
 
-/* Bytes that the pool will take. */
-u64 ports_memory_bytes(const struct ports *ports);
+/* Bytes that the pool for so many workers will take. */
+u64 ports_memory_bytes(const struct ports *ports, u32 workers_count);
 
-/* Opens the devices, makes the pool and starts every port. On failure says why, closes what was
- * opened and returns -errno. */
-int ports_open(struct ports *ports) __attribute__((warn_unused_result));
+/* Opens the devices, makes the pool and starts every port for so many workers, or for as many as
+ * every device has queues for. On failure says why, closes what was opened and returns -errno. */
+int ports_open(struct ports *ports, u32 workers_wanted) __attribute__((warn_unused_result));
 void ports_close(struct ports *ports);
+
+/* What would give the port more pairs of queues, as the end of a sentence. */
+void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes);
 
 /* A port as shuntd needs to know it. */
 void port_describe(const struct port *port, struct attach_port *out);

@@ -95,8 +95,8 @@ static void sort_out(struct relay *relay, struct rte_mbuf *const *mbufs)
 static void send_queue(struct relay *relay, u32 port)
 {
 	struct relay_queue *queue = &relay->out[port];
-	u16 sent =
-		rte_eth_tx_burst(relay->ports->list[port].id, 0, queue->mbufs, (u16)queue->count);
+	u16 sent = rte_eth_tx_burst(relay->ports->list[port].id, relay->queue, queue->mbufs,
+				    (u16)queue->count);
 
 	for (u32 k = sent; unlikely(k < queue->count); k++) {
 		relay->burst.verdict[queue->places[k]] = VERDICT_QUEUE_FULL;

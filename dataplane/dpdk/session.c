@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Either process may start first, and either may go. Without shuntd the worker forwards on with
- * the arena that it has, and we call again every 200 ms; after a refusal, or an arena that we
+/* Either process may start first, and either may go. Without shuntd the workers forward on with
+ * the arena that they have, and we call again every 200 ms; after a refusal, or an arena that we
  * can't read, every 2 s.
  *
- * An attachment is released once the worker has been seen at a newer one. It says so by a plain
- * store, so we look every 10 ms while one is waiting: the worker makes no system call for us.
+ * An attachment is released once every worker has been seen at a newer one. They say so by a plain
+ * store, so we look every 10 ms while one is waiting: they make no system call for us. Only when
+ * all have come to the newest is shuntd given its report: until then they count on in the old one,
+ * and what shuntd adds up would go back, or hold things twice.
  *
  * Where an arena's numbers are of another incarnation (shuntd lost its state file), the flow
- * table has to be cleared, which takes too long for the worker and mustn't happen under its
- * hands: it first goes over to the new arena without flows, then the table is cleared here, then
- * it may use it.
+ * tables have to be cleared, which takes too long for a worker and mustn't happen under its
+ * hands: all first go over to the new arena without flows, then the tables are cleared here, then
+ * they may use them.
  *
- * Before the worker has run, and only then, the flow tables may be exchanged for those that an
+ * Before the workers have run, and only then, the flow tables may be exchanged for those that an
  * ended dataplane left with shuntd. Every report deposits ours there again, so a shuntd that
  * restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
@@ -60,6 +62,7 @@ static void hang_up(struct session *session, u64 retry_ms)
 	if (session->socket >= 0)
 		close(session->socket); /* leaves the epoll set by itself */
 	session->socket = -1;
+	session->unanswered = false; /* whoever calls next is sent an arena anew */
 	session->retry_at_ms = now_ms() + retry_ms;
 }
 
@@ -78,25 +81,42 @@ static void release_older(struct attachment *attachment)
 	}
 }
 
-/* Frees what the worker has left behind, and lets it use flows that were cleared for it. */
+/* Frees what the workers have left behind, and lets them use flows that were cleared for them. */
 static void release(struct session *session)
 {
-	struct attachment *current = worker_current(session->worker);
+	struct attachment *newest = session->newest;
+	struct attachment *oldest = workers_oldest(session->workers, newest);
 	struct flow_tables *flows = session->flows;
 
-	if (!current)
+	if (!oldest)
 		return;
-	release_older(current);
-	if (!flows || current != session->newest || current->flow_buckets != 0)
+	release_older(oldest);
+	if (!flows || newest->flow_buckets != 0 || !workers_all_at(session->workers, newest))
 		return;
-	flow_tables_adopt(flows, current->incarnation);
-	worker_allow_flows(current, flows->buckets_count);
+	flow_tables_adopt(flows, newest->incarnation);
+	worker_allow_flows(newest, flows->buckets_count);
 }
 
 static bool release_pending(const struct session *session)
 {
-	return session->newest &&
-	       (session->newest->older || (session->flows && session->newest->flow_buckets == 0));
+	return session->newest && (session->newest->older || session->unanswered ||
+				   (session->flows && session->newest->flow_buckets == 0));
+}
+
+/* Answers with the report of an arena that every worker has gone over to. */
+static void answer(struct session *session)
+{
+	int err;
+
+	if (!session->unanswered || session->socket < 0 ||
+	    !workers_all_at(session->workers, session->newest))
+		return;
+	session->unanswered = false;
+	err = attachment_answer(session->socket, session->newest, session->flows);
+	if (!err)
+		return;
+	complain(session, "cannot answer shuntd: %s", strerror(-err));
+	hang_up(session, RETRY_REFUSED_MS);
 }
 
 static bool stale(const struct session *session, const struct attachment *attachment)
@@ -105,7 +125,7 @@ static bool stale(const struct session *session, const struct attachment *attach
 	       attachment->arena.epoch < session->newest->arena.epoch;
 }
 
-/* Before the worker runs: takes over what a predecessor deposited, if shuntd sends it. */
+/* Before the workers run: takes over what a predecessor deposited, if shuntd sends it. */
 static void flows_settle(struct session *session, int deposit_fd)
 {
 	char text[200];
@@ -115,12 +135,13 @@ static void flows_settle(struct session *session, int deposit_fd)
 	session->flows_settled = true;
 	if (deposit_fd >= 0) {
 		if (flow_tables_inherit(session->flows, deposit_fd,
-					worker_tick_now(session->worker), text, sizeof(text)) == 0)
+					worker_tick_now(&session->workers->list[0]), text,
+					sizeof(text)) == 0)
 			message("goes on with the flows of the dataplane before it");
 		else
 			message("starts without the flows of the dataplane before it: %s", text);
 	}
-	worker_use_flows(session->worker, session->flows);
+	workers_use_flows(session->workers, session->flows);
 }
 
 /* Whether the attachment may use the flow table from its first burst on. */
@@ -143,7 +164,8 @@ static void take_arena(struct session *session, const struct attach_message *off
 	char text[400];
 	int err;
 
-	if (attachment_create(arena_fd, &attachment, text, sizeof(text)) < 0) {
+	if (attachment_create(arena_fd, session->workers->count, &attachment, text, sizeof(text)) <
+	    0) {
 		complain(session, "%s", text);
 		hang_up(session, RETRY_REFUSED_MS);
 		return;
@@ -154,30 +176,21 @@ static void take_arena(struct session *session, const struct attach_message *off
 			 "that is in use: is a second shuntd running?",
 			 (unsigned long long)attachment->arena.epoch,
 			 (unsigned long long)session->newest->arena.epoch);
-		goto refuse;
+		attachment_destroy(attachment);
+		hang_up(session, RETRY_REFUSED_MS);
+		return;
 	}
-	/* Near enough for readers until the worker goes over and carries over the rest. */
-	if (session->newest)
-		report_carry_over(&session->newest->report, &attachment->report);
 	flows_settle(session, deposit_fd);
 	flows_adopt(session, attachment);
-	err = attachment_answer(session->socket, attachment, session->flows);
-	if (err) {
-		complain(session, "cannot answer shuntd: %s", strerror(-err));
-		goto refuse;
-	}
 	attachment->older = session->newest;
 	session->newest = attachment;
 	session->said[0] = '\0';
 	message("has the arena of epoch %llu from shuntd (pid %u)",
 		(unsigned long long)attachment->arena.epoch, offer->pid);
-	err = worker_hand(session->worker, attachment);
+	session->unanswered = true;
+	err = workers_hand(session->workers, attachment);
 	if (err)
-		complain(session, "the worker does not start: %s", strerror(-err));
-	return;
-refuse:
-	attachment_destroy(attachment);
-	hang_up(session, RETRY_REFUSED_MS);
+		complain(session, "a worker does not start: %s", strerror(-err));
 }
 
 /* --- Messages ------------------------------------------------------------------------- */
@@ -186,7 +199,7 @@ void session_hello(const struct ports *ports, u64 epoch_seen, struct attach_mess
 {
 	attach_prepare(hello, ATTACH_HELLO);
 	hello->epoch = epoch_seen;
-	hello->workers_count = 1;
+	hello->workers_count = ports->workers_count;
 	hello->ports_count = ports->count;
 	snprintf(hello->engine, sizeof(hello->engine), "dpdk");
 	for (u32 i = 0; i < ports->count; i++)
@@ -288,6 +301,7 @@ void session_run(struct session *session)
 		call(session);
 	listen_to(session);
 	release(session);
+	answer(session);
 	timer_arm(session); /* also takes its readiness away */
 }
 

@@ -4,6 +4,10 @@
  * pointer, and the time comes from the cycle counter (the clock itself is read once a tick, and
  * not from the kernel).
  *
+ * Workers share nothing that one of them writes: each has its queue of every port, its flow table,
+ * its block of the report, its copy of the roots. One thing is said for all of them, once a tick,
+ * by the first: that the flow tables are alive.
+ *
  * An attachment is taken up between two bursts. Counters are carried over here and not by the
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
  * there are tables: a frame is then better off waiting in its queue. */
@@ -45,17 +49,25 @@ static always_inline void clock_step(struct worker *worker)
 		*worker->flows_tick = worker->clock.tick;
 }
 
+/* Its block of an attachment's report. */
+static always_inline struct report_worker *block(const struct worker *worker,
+						 const struct attachment *attachment)
+{
+	return report_worker(&attachment->report, worker->number);
+}
+
 /* --- Tables --------------------------------------------------------------------------- */
 
 /* Goes over to a newer attachment once that has a generation to follow. */
 static void take_up(struct worker *worker, struct attachment *newest)
 {
-	struct report_worker *report = report_worker(&newest->report, 0);
+	u64 root_offset = 0;
 
-	if (!burst_follow(&newest->arena, &newest->root_offset, &worker->relay.env, report))
+	if (!burst_follow(&newest->arena, &root_offset, &worker->relay.env, block(worker, newest)))
 		return;
+	worker->root_offset = root_offset;
 	if (worker->current)
-		report_carry_over(&worker->current->report, &newest->report);
+		report_carry_over(&worker->current->report, &newest->report, worker->number);
 	/* Generations of two arenas don't compare. */
 	worker->sweep.pending_generation = worker->sweep.passing_generation = 0;
 	__atomic_store_n(&worker->current, newest, __ATOMIC_RELEASE); /* worker_current() */
@@ -73,8 +85,8 @@ static always_inline bool follow(struct worker *worker)
 	current = worker->current;
 	if (unlikely(!current))
 		return false;
-	burst_follow(&current->arena, &current->root_offset, &worker->relay.env,
-		     report_worker(&current->report, 0));
+	burst_follow(&current->arena, &worker->root_offset, &worker->relay.env,
+		     block(worker, current));
 	/* Pairs with worker_allow_flows(): the table was cleared before. */
 	worker->relay.env.flow_buckets = __atomic_load_n(&current->flow_buckets, __ATOMIC_ACQUIRE);
 	return true;
@@ -86,7 +98,7 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 				     struct report_worker *report)
 {
 	struct rte_mbuf *mbufs[RELAY_BURST];
-	u16 count = rte_eth_rx_burst(port->id, 0, mbufs, RELAY_BURST);
+	u16 count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
 
 	if (count > 0)
 		relay_burst(&worker->relay, port, mbufs, count, report);
@@ -95,7 +107,7 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 static void serve(struct worker *worker)
 {
 	const struct ports *ports = worker->relay.ports;
-	struct report_worker *report = report_worker(&worker->current->report, 0);
+	struct report_worker *report = block(worker, worker->current);
 
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
@@ -119,18 +131,19 @@ static int run(void *argument)
 
 /* --- The main thread's side ----------------------------------------------------------- */
 
-void worker_prepare(struct worker *worker, const struct ports *ports, u32 tick_ms)
+void worker_prepare(struct worker *worker, u32 number, const struct ports *ports, u32 tick_ms)
 {
 	*worker = (struct worker){
-		.relay = {.ports = ports},
+		.number = number,
+		.relay = {.ports = ports, .queue = (u16)number},
 		.clock = {.tick_ms = tick_ms, .cycles_per_ms = rte_get_tsc_hz() / 1000},
 	};
 }
 
 void worker_use_flows(struct worker *worker, const struct flow_tables *flows)
 {
-	worker->relay.env.flows = flow_tables_of(flows, 0);
-	worker->flows_tick = &flows->header->last_tick;
+	worker->relay.env.flows = flow_tables_of(flows, worker->number);
+	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
 }
 
 u64 worker_tick_now(const struct worker *worker)
@@ -145,7 +158,7 @@ int worker_hand(struct worker *worker, struct attachment *attachment)
 	__atomic_store_n(&worker->newest, attachment, __ATOMIC_RELEASE); /* follow() */
 	if (worker->running)
 		return 0;
-	err = rte_eal_remote_launch(run, worker, EAL_WORKER_LCORE);
+	err = rte_eal_remote_launch(run, worker, eal_worker_lcore(worker->number));
 	worker->running = err == 0;
 	return err;
 }
@@ -162,9 +175,13 @@ void worker_allow_flows(struct attachment *attachment, u32 flow_buckets)
 
 void worker_stop(struct worker *worker)
 {
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
+}
+
+void worker_join(struct worker *worker)
+{
 	if (!worker->running)
 		return;
-	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
-	rte_eal_wait_lcore(EAL_WORKER_LCORE);
+	rte_eal_wait_lcore(eal_worker_lcore(worker->number));
 	worker->running = false;
 }

@@ -37,7 +37,8 @@ struct report_worker {
 	u64 swept_generation; /* a full sweep ran one timeout after this one came */
 	u64 flows_unplaced;   /* new flows forwarded statelessly: both buckets taken */
 	u64 roots_refused;    /* generations that pointed outside the arena */
-	u64 unused[3];
+	u64 core;             /* that it is pinned to, as the kernel numbers them */
+	u64 unused[2];
 	u64 verdicts[VERDICT_COUNT] cache_aligned;
 	struct report_traffic traffic[] cache_aligned;
 } cache_aligned;
@@ -66,8 +67,8 @@ void report_destroy(struct report *report);
 
 struct report_worker *report_worker(const struct report *report, u32 worker);
 
-/* Copies what the old report counted into a new one, counter by counter (the numbers of an
- * arena live on in its successor). */
-void report_carry_over(const struct report *from, const struct report *to);
+/* Copies what one worker counted in an old report into a new one, counter by counter (the numbers
+ * of an arena live on in its successor). */
+void report_carry_over(const struct report *from, const struct report *to, u32 worker);
 
 #endif
