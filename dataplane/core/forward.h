@@ -158,22 +158,24 @@ static inline enum forward_record forward_place(const struct env *env,
 	u32 buckets = env_flow_buckets(env);
 	u8 tick = env_tick(env);
 	struct flow_bucket *first, *second, *chosen;
-	u32 first_slot, second_slot, slot, used, choice = 0;
+	u32 first_slot, second_slot, slot, used, index, second_index, choice = 0;
 	bool overwrites;
 
-	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
+	index = flow_bucket_first(key->hash, service->number, buckets);
+	first = env_flow_bucket(env, index);
 	if (!first)
 		return FORWARD_NO_ROOM;
 	used = flow_bucket_room(first, tick, &first_slot);
 	chosen = first;
 	slot = first_slot;
 	if (used >= FLOW_CROWDED) {
-		second = env_flow_bucket(env,
-					 flow_bucket_second(key->hash, service->number, buckets));
+		second_index = flow_bucket_second(key->hash, service->number, buckets);
+		second = env_flow_bucket(env, second_index);
 		if (!second)
 			return FORWARD_NO_ROOM;
 		if (second != first && flow_bucket_room(second, tick, &second_slot) < used) {
 			chosen = second;
+			index = second_index;
 			slot = second_slot;
 			choice = 1;
 		}
@@ -183,6 +185,8 @@ static inline enum forward_record forward_place(const struct env *env,
 	if (slot >= FLOW_BUCKET_ENTRIES)
 		return FORWARD_NO_ROOM;
 	overwrites = chosen->entries[slot & 7] != 0;
+	if (!key->form)
+		env_flow_own(env, index, slot & 7, service->number);
 	flow_write(chosen, slot & 7, choice, key, number, tick);
 	if (choice)
 		first->choices |= FLOW_OVERFLOWED;

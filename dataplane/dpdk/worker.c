@@ -130,6 +130,7 @@ void worker_prepare(struct worker *worker, const struct ports *ports, u32 tick_m
 void worker_use_flows(struct worker *worker, const struct flow_tables *flows)
 {
 	worker->relay.env.flows = flow_tables_of(flows, 0);
+	worker->relay.env.flow_owners = flow_tables_owners(flows, 0);
 	worker->flows_tick = &flows->header->last_tick;
 }
 
