@@ -67,6 +67,14 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 	return &state.flows[index];
 }
 
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number)
+{
+	if (index >= CHECK_FLOW_BUCKETS)
+		return;
+	checked(index);
+	*(volatile u16 *)&state.flow_owners[index].services[slot & 7] = service_number;
+}
+
 static inline u8 env_tick(const struct env *env)
 {
 	return state.tick;

@@ -26,6 +26,9 @@ static inline bool env_unmatched_pass(const struct env *env);
 static inline u32 env_flow_buckets(const struct env *env);
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index);
 
+/* Notes which service the entry in a bucket's slot is about to belong to, before it can be seen. */
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number);
+
 /* The present tick of flow ages, 0..63. */
 static inline u8 env_tick(const struct env *env);
 

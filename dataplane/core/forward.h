@@ -149,6 +149,21 @@ enum forward_record {
 	FORWARD_NO_ROOM,   /* the flow is forwarded statelessly */
 };
 
+/* A bucket that a new flow may go to, and its place there. */
+struct forward_spot {
+	struct flow_bucket *bucket;
+	u32 index, slot, used;
+};
+
+static always_inline struct forward_spot forward_spot_at(const struct env *env, u32 index)
+{
+	struct forward_spot spot = {.bucket = env_flow_bucket(env, index), .index = index};
+
+	if (spot.bucket)
+		spot.used = flow_bucket_room(spot.bucket, env_tick(env), &spot.slot);
+	return spot;
+}
+
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
  * its two; a flow on probation gives way, an established one never does. One of which only the
  * SYN was seen leaves every bucket's last place to others. */
@@ -158,38 +173,30 @@ static inline enum forward_record forward_place(const struct env *env,
 						bool opening)
 {
 	u32 buckets = env_flow_buckets(env);
-	u8 tick = env_tick(env);
-	struct flow_bucket *first, *second, *chosen;
-	u32 first_slot, second_slot, slot, used, second_used, choice = 0;
+	struct forward_spot first, second, spot;
 	bool overwrites;
 
-	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
-	if (!first)
+	first = forward_spot_at(env, flow_bucket_first(key->hash, service->number, buckets));
+	if (!first.bucket)
 		return FORWARD_NO_ROOM;
-	used = flow_bucket_room(first, tick, &first_slot);
-	chosen = first;
-	slot = first_slot;
-	if (used >= FLOW_CROWDED) {
-		second = env_flow_bucket(env,
+	spot = first;
+	if (first.used >= FLOW_CROWDED) {
+		second = forward_spot_at(env,
 					 flow_bucket_second(key->hash, service->number, buckets));
-		if (!second)
-			return FORWARD_NO_ROOM;
-		second_used = flow_bucket_room(second, tick, &second_slot);
-		if (second != first && second_used < used) {
-			chosen = second;
-			slot = second_slot;
-			used = second_used;
-			choice = 1;
-		}
-		if (used >= FLOW_BUCKET_ENTRIES - (u32)opening)
-			slot = flow_bucket_evictable(chosen);
+		if (second.bucket && second.index != first.index && second.used < first.used)
+			spot = second;
+		if (spot.used >= FLOW_BUCKET_ENTRIES - (u32)opening)
+			spot.slot = flow_bucket_evictable(spot.bucket);
 	}
-	if (slot >= FLOW_BUCKET_ENTRIES)
+	if (spot.slot >= FLOW_BUCKET_ENTRIES)
 		return FORWARD_NO_ROOM;
-	overwrites = chosen->entries[slot & 7] != 0;
-	flow_write(chosen, slot & 7, choice, key, number, tick);
-	if (choice)
-		first->choices |= FLOW_OVERFLOWED;
+	overwrites = spot.bucket->entries[spot.slot & 7] != 0;
+	if (!key->form)
+		env_flow_own(env, spot.index, spot.slot & 7, service->number);
+	flow_write(spot.bucket, spot.slot & 7, spot.index != first.index, key, number,
+		   env_tick(env));
+	if (spot.index != first.index)
+		first.bucket->choices |= FLOW_OVERFLOWED;
 	return overwrites ? FORWARD_OVERWROTE : FORWARD_PLACED;
 }
 

@@ -108,7 +108,7 @@ static u64 memory_available_bytes(void)
 static int flows_create(const struct config_dataplane *config, u32 workers_count,
 			struct flow_tables *flows)
 {
-	u64 need_bytes = config->flows * 2 / FLOW_BUCKET_ENTRIES * sizeof(struct flow_bucket);
+	u64 need_bytes = config->flows * 2 / FLOW_BUCKET_ENTRIES * FLOW_TABLE_BUCKET_BYTES;
 	int err = -ENOMEM;
 
 	if (need_bytes < memory_available_bytes())

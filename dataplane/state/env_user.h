@@ -9,6 +9,7 @@
 struct env {
 	struct tables tables;
 	struct flow_bucket *flows;
+	struct flow_owners *flow_owners;
 	u32 flow_buckets; /* 0: stateless */
 	u8 tick;
 };
@@ -46,6 +47,12 @@ static inline u32 env_flow_buckets(const struct env *env)
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index)
 {
 	return &env->flows[index];
+}
+
+/* volatile: before the entry, whose store is volatile too. */
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number)
+{
+	*(volatile u16 *)&env->flow_owners[index].services[slot] = service_number;
 }
 
 static inline u8 env_tick(const struct env *env)

@@ -96,6 +96,7 @@ static void state_make(struct scene *scene)
 	       "flow table");
 	must_0(report_create(1, scene->plan->counters_count + 1, 1, &scene->report), "report");
 	scene->env.flows = flow_tables_of(&scene->flows, 0);
+	scene->env.flow_owners = flow_tables_owners(&scene->flows, 0);
 	scene->env.flow_buckets = scene->flows.buckets_count;
 }
 

@@ -214,6 +214,8 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 		fixture->env.flows = aligned_alloc(64, flows_bytes);
 		frame_require(fixture->env.flows);
 		memset(fixture->env.flows, 0, flows_bytes);
+		fixture->env.flow_owners = calloc(flow_buckets, sizeof(struct flow_owners));
+		frame_require(fixture->env.flow_owners);
 	}
 	return fixture;
 }
@@ -221,6 +223,7 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 static inline void fixture_free(struct fixture *fixture)
 {
 	free(fixture->env.flows);
+	free(fixture->env.flow_owners);
 	free(fixture);
 }
 
