@@ -12,7 +12,7 @@
  * every later hit looks again too. So a burst gives what its packets one by one would. */
 #include "dataplane/burst/burst.h"
 
-#include "dataplane/core/forward.h"
+#include "dataplane/core/reply.h"
 
 struct work {
 	struct packet packets[BURST_MAX];
@@ -28,9 +28,35 @@ static inline void settle(struct burst *burst, u32 i, enum verdict verdict)
 	burst->verdict[i] = (u8)verdict;
 }
 
-/* Settles a packet that has no service. */
-static void settle_foreign(struct burst *burst, u32 i, enum verdict verdict, u32 l3_len)
+/* Answers a packet itself, where that is due. */
+static __attribute__((noinline)) enum verdict answer(const struct env *env, struct burst *burst,
+						     u32 i, const struct packet *packet,
+						     enum verdict verdict)
 {
+	struct cursor cursor = {burst->frame[i], burst->frame[i] + burst->contiguous_bytes[i]};
+	u32 contiguous_bytes;
+	struct reply reply;
+
+	if (!reply_consider(env, &burst->station, cursor, burst->frame_bytes[i], packet, verdict,
+			    &reply))
+		return verdict;
+	if (reply.grown_bytes > burst->headroom_bytes[i])
+		return VERDICT_NO_HEADROOM;
+	contiguous_bytes = burst->contiguous_bytes[i] + reply.grown_bytes;
+	burst->frame[i] -= reply.grown_bytes;
+	burst->frame_bytes[i] = reply.frame_bytes;
+	burst->contiguous_bytes[i] =
+		contiguous_bytes < reply.frame_bytes ? contiguous_bytes : reply.frame_bytes;
+	reply_write(burst->frame[i], &reply);
+	return reply.verdict;
+}
+
+/* Settles a packet that has no service. */
+static void settle_foreign(const struct env *env, struct burst *burst, u32 i,
+			   const struct packet *packet, enum verdict verdict, u32 l3_len)
+{
+	if (burst->station.answers)
+		verdict = answer(env, burst, i, packet, verdict);
 	settle(burst, i, verdict);
 	burst->service[i] = NULL;
 	burst->backend[i] = NULL;
@@ -38,7 +64,7 @@ static void settle_foreign(struct burst *burst, u32 i, enum verdict verdict, u32
 	burst->l3_len[i] = l3_len;
 }
 
-static void stage_parse(struct burst *burst, struct work *work)
+static void stage_parse(const struct env *env, struct burst *burst, struct work *work)
 {
 	u32 active = 0;
 
@@ -52,7 +78,7 @@ static void stage_parse(struct burst *burst, struct work *work)
 			parse_frame(cursor, burst->frame_bytes[i], &burst->station, packet);
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
-			settle_foreign(burst, i, verdict, 0);
+			settle_foreign(env, burst, i, packet, verdict, 0);
 			continue;
 		}
 		burst->l3_len[i] = packet->l3_len;
@@ -73,7 +99,7 @@ static void stage_service(const struct env *env, struct burst *burst, struct wor
 		const struct service *service;
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
-			settle_foreign(burst, i, verdict, packet->l3_len);
+			settle_foreign(env, burst, i, packet, verdict, packet->l3_len);
 			continue;
 		}
 		service = env_service(env, index);
@@ -183,7 +209,7 @@ void burst_process(struct env *env, struct burst *burst)
 	struct work work;
 
 	burst->flows_unplaced = 0;
-	stage_parse(burst, &work);
+	stage_parse(env, burst, &work);
 	stage_service(env, burst, &work);
 	stage_find(env, burst, &work);
 	stage_pick(env, burst, &work);
