@@ -209,7 +209,7 @@ static always_inline enum verdict reply_as(struct xdp_md *ctx, enum verdict verd
 	end = (u8 *)(long)ctx->data_end;
 	if (out + written_bytes > end)
 		return VERDICT_NO_HEADROOM;
-	reply_write(out, &state.reply);
+	reply_write_as(out, &state.reply, verdict);
 	bytes = (u64)(end - out);
 	checked(bytes);
 	if (bpf_xdp_adjust_tail(ctx, (int)(state.reply.frame_bytes - (u32)bytes)))

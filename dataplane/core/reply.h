@@ -77,17 +77,23 @@ static inline bool reply_consider(const struct env *env, const struct station *s
 	return false;
 }
 
-/* Writes the reply at `out`, which is reply->grown_bytes before the frame's old beginning. */
-static inline void reply_write(u8 *out, const struct reply *reply)
+/* reply_write() where the verdict is constant, and so the length, which BPF must see. */
+static always_inline void reply_write_as(u8 *out, const struct reply *reply, enum verdict verdict)
 {
 	const struct question *question = &reply->question;
 
-	if (reply->verdict == VERDICT_ARP)
+	if (verdict == VERDICT_ARP)
 		arp_write(out, ARP_REPLY, reply->our_mac, addr_v4(&question->about),
 			  question->asker_mac, addr_v4(&question->asker));
 	else
 		advertisement_write(out, reply->our_mac, &question->about, question->asker_mac,
 				    &question->asker);
+}
+
+/* Writes the reply at `out`, which is reply->grown_bytes before the frame's old beginning. */
+static inline void reply_write(u8 *out, const struct reply *reply)
+{
+	reply_write_as(out, reply, (enum verdict)reply->verdict);
 }
 
 #endif

@@ -64,7 +64,7 @@ static inline void ethernet_write(u8 *out, const u8 *destination, const u8 *sour
 static inline void arp_write(u8 *out, u16 operation, const u8 *our_mac, be32 ours,
 			     const u8 *their_mac, be32 theirs)
 {
-	static const u8 everyone[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	const u8 everyone[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	struct arp_packet arp = {
 		.hardware = BE16(ARP_ETHERNET),
 		.protocol = BE16(ETHERTYPE_IPV4),
@@ -161,8 +161,8 @@ static inline bool solicitation_read(struct cursor cursor, const struct packet *
 static inline void advertisement_write(u8 *out, const u8 *our_mac, const struct addr *ours,
 				       const u8 *to_mac, const struct addr *to)
 {
-	static const struct addr all_nodes = {.words = {BE32(0xff020000), 0, 0, BE32(1)}};
-	static const u8 all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
+	const struct addr all_nodes = {.words = {BE32(0xff020000), 0, 0, BE32(1)}};
+	const u8 all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
 	bool everyone = addr_is_zero(to);
 	u8 *l4 = out + ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES;
 	struct ipv6_header ip = {

@@ -51,7 +51,7 @@ void stages_relay_burst(struct relay *relay, const struct port *port, struct rte
 
 	describe(burst, port, mbufs, count);
 	lap(&laps);
-	stage_parse(&relay->env, burst, &work);
+	stage_parse(burst, &work);
 	lap(&laps);
 	stage_service(&relay->env, burst, &work);
 	lap(&laps);
