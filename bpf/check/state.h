@@ -4,10 +4,7 @@
 #ifndef SHUNT_BPF_CHECK_STATE_H
 #define SHUNT_BPF_CHECK_STATE_H
 
-#include "dataplane/core/encap.h"
-#include "dataplane/core/flow.h"
-#include "dataplane/core/packet.h"
-#include "dataplane/core/service.h"
+#include "dataplane/core/reply.h"
 
 enum {
 	CHECK_SERVICE_BUCKETS = 32,
@@ -33,6 +30,7 @@ struct check_state {
 	struct packet packet;
 	struct flow_key key;
 	u32 service; /* index of its record */
+	struct reply reply;
 
 	/* Out: of the last packet. */
 	u32 verdict;

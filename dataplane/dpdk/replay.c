@@ -268,7 +268,7 @@ static int trace_burst(struct replay *replay)
 		replay->trace[replay->trace_count++] = (struct replay_record){
 			.n = replay->n++,
 			.verdict = (u8)verdict,
-			.sent = verdict_action(verdict) == ACTION_FORWARD,
+			.sent = verdict_sends(verdict),
 			.service_number = burst->service[i] ? burst->service[i]->number : 0,
 			.backend_number = burst->backend_number[i],
 		};
