@@ -203,37 +203,11 @@ static int port_open(struct port *port)
 
 /* --- Queues --------------------------------------------------------------------------- */
 
-/* Whether the device spreads what it receives over all its queues, used or not. */
-static bool spreads_always(const struct port *port)
-{
-	return port->kind == PORT_AF_PACKET || strncmp(port->config->device, "net_af_xdp", 10) == 0;
-}
-
-/* The device's option that says how many pairs it has; NULL where it is not for us to say. */
-static const char *queues_option(const struct port *port)
-{
-	static const struct {
-		const char *device, *option;
-	} options[] = {
-		{"net_af_packet", "qpairs"},   {"net_af_xdp", "queue_count"},
-		{"net_virtio_user", "queues"}, {"net_vhost", "queues"},
-		{"virtio_user", "queues"},     {"eth_vhost", "queues"},
-	};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (strncmp(port->config->device, options[i].device, strlen(options[i].device)) ==
-		    0)
-			return options[i].option;
-	return NULL;
-}
-
 void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes)
 {
-	const char *option = queues_option(port);
-
-	if (option)
-		snprintf(out, out_bytes, "write `%s=%u` into its `device:`", option,
-			 workers_wanted);
+	if (port->kind->queues_option)
+		snprintf(out, out_bytes, "write `%s=%u` into its `device:`",
+			 port->kind->queues_option, workers_wanted);
 	else
 		snprintf(out, out_bytes, "the device has no more, so name fewer cores");
 }
@@ -261,12 +235,12 @@ static int queues_check(const struct ports *ports)
 	for (u32 i = 0; i < ports->count; i++) {
 		const struct port *port = &ports->list[i];
 
-		if (!spreads_always(port) || port->queues_max <= ports->workers_count)
+		if (!port->kind->spreads_always || port->queues_max <= ports->workers_count)
 			continue;
 		message("interface %s: the device spreads packets over %u queues, but %u worker%s "
 			"would serve them: write `%s=%u`, or name %u cores in `workers:`",
 			port->config->name, port->queues_max, ports->workers_count,
-			ports->workers_count == 1 ? "" : "s", queues_option(port),
+			ports->workers_count == 1 ? "" : "s", port->kind->queues_option,
 			ports->workers_count, port->queues_max);
 		err = -EINVAL;
 	}

@@ -23,6 +23,8 @@ static const struct port_kind kinds[] = {
 		.driver = "net_af_packet",
 		.check = device_check_af_packet,
 		.kernel_sees_all = true,
+		.queues_option = "qpairs",
+		.spreads_always = true,
 		.has_iface = true,
 		.filters_mac = true,
 	},

@@ -19,6 +19,10 @@ struct port_kind {
 	bool kernel_sees_all; /* the kernel has every packet anyway, so what is its is not lost */
 	bool takes_whole_nic; /* the kernel has no packet but those that we hand it */
 
+	const char
+		*queues_option; /* of the device string, that says how many pairs it has; or NULL */
+	bool spreads_always;    /* over all its queues, polled or not */
+
 	bool has_iface;         /* `iface=` names the kernel's interface that it stands on */
 	bool kernel_is_peer;    /* the kernel's end of the wire has the device's own MAC */
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
