@@ -8,7 +8,10 @@
 
 #include "encap.h"
 #include "flow.h"
+#include "frag.h"
 #include "service.h"
+
+#define ENV_TOLD_CLASSES 1024
 
 struct env;
 
@@ -31,6 +34,16 @@ static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 
 
 /* The present tick of flow ages, 0..63. */
 static inline u8 env_tick(const struct env *env);
+
+/* One bucket of the fragment table, of FRAGMENT_BUCKETS; NULL: there is none. */
+static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index);
+
+/* When the senders of one class were last told of a path's MTU, of ENV_TOLD_CLASSES; NULL: they are
+ * always told. */
+static inline u32 *env_told_ms(const struct env *env, u32 index);
+
+/* A clock in milliseconds, which wraps around. */
+static inline u32 env_now_ms(const struct env *env);
 
 /* The backend number in a slot of the Maglev table at an offset that a service's record names. */
 static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot);

@@ -13,11 +13,14 @@ enum action { ACTION_FORWARD, ACTION_REPLY, ACTION_PASS, ACTION_DROP, ACTION_COU
 #define VERDICTS(V)                                                                                \
 	V(FLOW, FORWARD, "flow", "the flow table knows the flow's backend")                        \
 	V(MAGLEV, FORWARD, "maglev", "the Maglev table chose the backend")                         \
+	V(ICMP_ERROR, FORWARD, "icmp_error", "an ICMP error, sent to the backend of its flow")     \
+	V(ECHO, REPLY, "echo", "an ICMP echo request to a service's address")                      \
+	V(PATH_MTU, REPLY, "path_mtu",                                                             \
+	  "larger than the path when wrapped: the sender was told what fits")                      \
 	V(ARP, REPLY, "arp", "ARP asked for a service's address, and `answer: arp` is set")        \
 	V(NEIGHBOUR, REPLY, "neighbour",                                                           \
 	  "neighbour discovery asked for a service's address, and `answer: arp` is set")           \
 	V(NOT_IP, PASS, "not_ip", "not IPv4 or IPv6, such as ARP")                                 \
-	V(VLAN, PASS, "vlan", "VLAN-tagged; this version leaves tags to the kernel")               \
 	V(OTHER_MAC, PASS, "other_mac", "addressed to another station")                            \
 	V(OTHER_ADDRESS, PASS, "other_address", "the destination is no service's address")         \
 	V(UNMATCHED_PASS, PASS, "unmatched_pass",                                                  \
@@ -32,15 +35,19 @@ enum action { ACTION_FORWARD, ACTION_REPLY, ACTION_PASS, ACTION_DROP, ACTION_COU
 	V(LAND, DROP, "land", "source and destination address are the same")                       \
 	V(OWN_MAC, DROP, "own_mac", "our own MAC as the source: a loop")                           \
 	V(L2_GROUP, DROP, "l2_group", "a broadcast or multicast frame to a service's address")     \
-	V(FRAGMENT, DROP, "fragment", "a fragment; this version does not forward them")            \
-	V(EXTENSION, DROP, "extension",                                                            \
-	  "IPv6 extension headers; this version does not forward them")                            \
-	V(ICMP, DROP, "icmp", "ICMP to a service's address; this version does not answer it")      \
+	V(TAGS, DROP, "tags", "more than two VLAN tags")                                           \
+	V(EXTENSIONS, DROP, "extensions", "more than six IPv6 extension headers")                  \
+	V(TINY_FRAGMENT, DROP, "tiny_fragment",                                                    \
+	  "a fragment that cuts the transport header, or would overwrite it")                      \
+	V(FRAGMENT, DROP, "fragment", "a fragment of which no first fragment was seen")            \
+	V(ICMP, DROP, "icmp", "ICMP that is neither an echo request nor an error about a flow")    \
+	V(ICMP_UNRELATED, DROP, "icmp_unrelated",                                                  \
+	  "an ICMP error about a packet that no service of its address can have sent")             \
 	V(UNMATCHED, DROP, "unmatched", "no service on this protocol and port of the address")     \
 	V(NO_BACKEND, DROP, "no_backend", "the service has no backend that may be chosen")         \
 	V(NO_NEXT_HOP, DROP, "no_next_hop", "no usable next hop to the backend")                   \
 	V(TOO_BIG_DF, DROP, "too_big_df",                                                          \
-	  "larger than the path when wrapped, and not to be fragmented")                           \
+	  "larger than the path when wrapped; the sender was told just now, or can't be")          \
 	V(TOO_BIG, DROP, "too_big", "larger than the path when wrapped")                           \
 	V(NO_HEADROOM, DROP, "no_headroom", "no room in the buffer for the outer header")          \
 	V(QUEUE_FULL, DROP, "queue_full", "the transmit queue took no more")

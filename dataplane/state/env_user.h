@@ -6,11 +6,19 @@
 #include "dataplane/core/env.h"
 #include "dataplane/state/arena.h"
 
+/* What a worker remembers for seconds, apart from flows; all zero: nothing yet. */
+struct env_recent {
+	struct fragment_bucket fragments[FRAGMENT_BUCKETS];
+	u32 told_ms[ENV_TOLD_CLASSES];
+};
+
 struct env {
 	struct tables tables;
 	struct flow_bucket *flows;
 	struct flow_owners *flow_owners;
-	u32 flow_buckets; /* 0: stateless */
+	u32 flow_buckets;          /* 0: stateless */
+	struct env_recent *recent; /* NULL: remembers nothing, and tells every sender */
+	u32 now_ms;                /* of a clock that wraps around */
 	u8 tick;
 };
 
@@ -58,6 +66,21 @@ static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 
 static inline u8 env_tick(const struct env *env)
 {
 	return env->tick;
+}
+
+static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index)
+{
+	return env->recent ? &env->recent->fragments[index] : NULL;
+}
+
+static inline u32 *env_told_ms(const struct env *env, u32 index)
+{
+	return env->recent ? &env->recent->told_ms[index] : NULL;
+}
+
+static inline u32 env_now_ms(const struct env *env)
+{
+	return env->now_ms;
 }
 
 static inline const u16 *env_maglev_table(const struct env *env, u64 table_offset)

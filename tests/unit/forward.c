@@ -78,7 +78,7 @@ static void nothing_of_others_is_dropped(void **state)
 		bool v6 = strchr(sample.spec.destination, ':') != NULL;
 		enum verdict verdict;
 
-		if (sample.verdict == VERDICT_NOT_IP || sample.verdict == VERDICT_VLAN ||
+		if (sample.verdict == VERDICT_NOT_IP || sample.verdict == VERDICT_TAGS ||
 		    sample.verdict == VERDICT_OTHER_MAC || sample.verdict == VERDICT_OWN_MAC ||
 		    (sample.verdict == VERDICT_TRUNCATED && sample.cut_bytes))
 			continue;
@@ -123,9 +123,8 @@ static void the_worst_is_told(void **state)
 		{PACKET_SUSPECT & ~PACKET_GROUP, VERDICT_BAD_CSUM},
 		{PACKET_MARTIAN | PACKET_LAND | PACKET_TTL_ZERO | PACKET_FRAGMENT, VERDICT_MARTIAN},
 		{PACKET_LAND | PACKET_TTL_ZERO | PACKET_FRAGMENT, VERDICT_LAND},
-		{PACKET_TTL_ZERO | PACKET_FRAGMENT | PACKET_EXTENSION, VERDICT_TTL_ZERO},
-		{PACKET_FRAGMENT | PACKET_EXTENSION, VERDICT_FRAGMENT},
-		{PACKET_EXTENSION, VERDICT_EXTENSION},
+		{PACKET_TTL_ZERO | PACKET_FRAGMENT, VERDICT_TTL_ZERO},
+		{PACKET_FRAGMENT, VERDICT_UNDECIDED},
 		{PACKET_DF | PACKET_OPENING | PACKET_V6, VERDICT_UNDECIDED},
 	};
 

@@ -145,10 +145,11 @@ static void knows_fragments_and_df(void **state)
 		{0x8000, 0},
 		{0xc000, PACKET_DF},
 		{0x2000, PACKET_FRAGMENT},
-		{0x0001, PACKET_FRAGMENT},
-		{0x1fff, PACKET_FRAGMENT},
-		{0x0100, PACKET_FRAGMENT},
-		{0x6001, PACKET_FRAGMENT | PACKET_DF},
+		{0x0001, PACKET_FRAGMENT | PACKET_LATER},
+		{0x1ffe, PACKET_FRAGMENT | PACKET_LATER},
+		{0x0100, PACKET_FRAGMENT | PACKET_LATER},
+		{0x6001, PACKET_FRAGMENT | PACKET_LATER | PACKET_DF},
+		{0x1fff, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT}, /* ends beyond 65535 */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -156,9 +157,10 @@ static void knows_fragments_and_df(void **state)
 		struct packet packet = parse_spec(&spec);
 
 		assert_int_equal(packet.flags, cases[i].flags);
-		/* A later fragment has no ports, so a first one's aren't read either. */
-		if (packet.flags & PACKET_FRAGMENT)
+		if (packet.flags & PACKET_LATER)
 			assert_int_equal(packet.source_port | packet.destination_port, 0);
+		else
+			assert_int_equal(packet.destination_port, BE16(53));
 	}
 }
 
@@ -261,7 +263,7 @@ static void knows_its_station(void **state)
 static void believes_the_whole_length(void **state)
 {
 	struct frame frame;
-	struct packet packet;
+	struct packet packet = {0};
 	struct cursor cursor;
 
 	frame_build(&frame,
@@ -276,7 +278,7 @@ static void believes_the_whole_length(void **state)
 
 static void names_every_extension(void **state)
 {
-	static const u8 extensions[] = {0, 43, 51, 60, 135, 139, 140};
+	static const u8 extensions[] = {0, 43, 44, 51, 60, 135, 139, 140};
 	u32 found = 0;
 
 	for (u32 next = 0; next < 256; next++)
