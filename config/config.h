@@ -159,6 +159,10 @@ void config_unused(const struct config *config, void (*tell)(void *context, cons
 		   void *context);
 
 /* Text forms, shared by every front end. */
+int duration_parse(const char *text, u64 *ms) __attribute__((warn_unused_result));
+#define DURATION_TEXT_MAX 32
+const char *duration_format(u64 ms, char out[static DURATION_TEXT_MAX]);
+
 int addr_parse(const char *text, struct addr *addr) __attribute__((warn_unused_result));
 #define ADDR_TEXT_MAX 48
 const char *addr_format(const struct addr *addr, char out[static ADDR_TEXT_MAX]);

@@ -55,22 +55,12 @@ void tables_builder_destroy(struct tables_builder *builder)
 	free(builder);
 }
 
-static u32 highest_number(const struct plan_service *service)
-{
-	u32 highest = 0;
-
-	for (size_t i = 0; i < service->config->backends_count; i++)
-		if (service->backends[i].number > highest)
-			highest = service->backends[i].number;
-	return highest;
-}
-
 static u32 backends_total(const struct plan *plan)
 {
 	u32 total = 0;
 
 	for (size_t i = 0; i < plan->config->services_count; i++)
-		total += highest_number(&plan->services[i]) + 1;
+		total += plan_highest_number(&plan->services[i]) + 1;
 	return total;
 }
 
@@ -299,7 +289,7 @@ static u32 fill_backends(struct build *build, const struct plan_service *service
 		fill_backend(&build->backends[first + backend->number], build->plan, service,
 			     backend);
 	}
-	return first + highest_number(service) + 1;
+	return first + plan_highest_number(service) + 1;
 }
 
 /* --- The service table --------------------------------------------------------------- */
@@ -340,7 +330,7 @@ static struct service service_record(const struct plan_service *service)
 	return (struct service){
 		.vip = config->vip.addr,
 		.maglev_size = config->table_size,
-		.backends_count = highest_number(service) + 1,
+		.backends_count = plan_highest_number(service) + 1,
 		.counter = service->counter,
 		.number = service->number,
 		.port = BE16(config->port),

@@ -198,24 +198,49 @@ static json_t *health_view(const struct plan_backend *backend)
 /* What its operator says goes before what its check says: that holds in any case. */
 static const char *state_name(const struct plan_backend *backend)
 {
-	if (backend->config->state == CONFIG_STATE_UP && !backend->up)
-		return "down";
-	return config_state_name(backend->config->state);
+	enum config_backend_state state = plan_backend_state(backend);
+
+	return state == CONFIG_STATE_UP && !backend->up ? "down" : config_state_name(state);
 }
 
-static json_t *backend_view(const struct control *control, const struct plan_backend *backend,
-			    u32 slots, u32 table_size)
+json_t *view_drain(const struct plan_backend *backend)
+{
+	bool by_file = backend->config->state == CONFIG_STATE_DRAIN;
+	s64 operator_since_s = backend->drain.operator_since_s;
+	s64 since_s = by_file ? backend->drain.file_since_s : operator_since_s;
+
+	if (!by_file && !operator_since_s)
+		return json_null();
+	return json_pack("{s:s, s:o, s:b}", "by", by_file ? "file" : "operator", "since",
+			 since_s ? time_view(since_s) : json_null(), "by_operator_too",
+			 by_file && operator_since_s);
+}
+
+json_t *view_flows(const struct control *control, const struct plan_service *service,
+		   const struct plan_backend *backend)
+{
+	u64 flows;
+
+	if (!control_flows(control, service, backend, &flows))
+		return json_null();
+	return json_integer((json_int_t)flows);
+}
+
+static json_t *backend_view(const struct control *control, const struct plan_service *service,
+			    const struct plan_backend *backend, u32 slots)
 {
 	struct report_traffic traffic = totals_traffic(control_totals(control), backend->counter);
 	const struct attach_port *ports;
 	size_t ports_count = sessions_ports(control_sessions(control), &ports);
 	char address[ADDR_TEXT_MAX];
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o, s:o}",
+	return json_pack("{s:s, s:I, s:s, s:o, s:o, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o, "
+			 "s:o}",
 			 "address", addr_format(&backend->config->address, address), "weight",
-			 (json_int_t)backend->config->weight, "state", state_name(backend),
+			 (json_int_t)backend->config->weight, "state", state_name(backend), "drain",
+			 view_drain(backend), "flows", view_flows(control, service, backend),
 			 "eligible", plan_backend_eligible(backend), "number", backend->number,
-			 "slots", (json_int_t)slots, "share", (double)slots / table_size, "packets",
+			 "slots", (json_int_t)slots, "share", (double)slots / service->config->table_size, "packets",
 			 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
 			 "reachable", backend->hop.reachable, "reason",
 			 backend->hop.reachable ? NULL : backend->hop.reason, "next_hop",
@@ -238,9 +263,8 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 		const struct plan_backend *backend = &service->backends[i];
 
 		json_array_append_new(backends,
-				      backend_view(control, backend,
-						   record ? slots->of[backend->number] : 0,
-						   config->table_size));
+				      backend_view(control, service, backend,
+						   record ? slots->of[backend->number] : 0));
 	}
 	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:b, s:o}", "name",
 			 config->name, "vip", prefix_format(&config->vip, vip), "protocol",
