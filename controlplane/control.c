@@ -196,7 +196,7 @@ int control_drain(struct control *control, const struct plan_service *service,
 		err = drains_commit(control->drains);
 	if (err)
 		return err;
-	drains_apply(control->drains, control->running.plan);
+	control->unpublished |= drains_apply(control->drains, control->running.plan);
 	replan(control, drained ? "drain" : "undrain");
 	return 0;
 }

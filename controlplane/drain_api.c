@@ -71,9 +71,11 @@ static json_t *backend_missing(const struct plan *plan, const struct plan_servic
 			return NULL;
 		near_note_backends(&near, &plan->services[i]);
 	}
-	return refuse(status, NOT_FOUND, "%s%s has no backend %s%s",
-		      service ? "service " : "no service", service ? service->config->name : "",
-		      wanted, near_text(&near, text));
+	if (service)
+		return refuse(status, NOT_FOUND, "service %s has no backend %s%s",
+			      service->config->name, wanted, near_text(&near, text));
+	return refuse(status, NOT_FOUND, "no service has a backend %s%s", wanted,
+		      near_text(&near, text));
 }
 
 /* --- Answers -------------------------------------------------------------------------- */

@@ -284,9 +284,10 @@ int drains_commit(struct drains *drains)
 
 /* --- Telling -------------------------------------------------------------------------- */
 
-void drains_apply(const struct drains *drains, struct plan *plan)
+bool drains_apply(const struct drains *drains, struct plan *plan)
 {
 	char key[SERVICE_KEY_TEXT_MAX], address[ADDR_TEXT_MAX];
+	bool changed = false;
 
 	for (size_t i = 0; i < plan->config->services_count; i++) {
 		struct plan_service *service = &plan->services[i];
@@ -301,11 +302,14 @@ void drains_apply(const struct drains *drains, struct plan *plan)
 							addr_format(&backend->config->address,
 								    address))
 				      : NULL;
+			bool before = plan_backend_eligible(backend);
 
 			backend->drain = (struct plan_drain){
 				.operator_since_s = since(entry, BY_OPERATOR),
 				.file_since_s = since(entry, BY_FILE),
 			};
+			changed |= plan_backend_eligible(backend) != before;
 		}
 	}
+	return changed;
 }

@@ -35,7 +35,8 @@ int drains_follow(struct drains *drains, const struct config *config, s64 now_s)
  * At once 0 when there are none. */
 int drains_commit(struct drains *drains) __attribute__((warn_unused_result));
 
-/* Tells the plan's backends who drains them. */
-void drains_apply(const struct drains *drains, struct plan *plan);
+/* Tells the plan's backends who drains them. Returns whether another set of backends is eligible
+ * than before. */
+bool drains_apply(const struct drains *drains, struct plan *plan);
 
 #endif
