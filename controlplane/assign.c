@@ -10,8 +10,7 @@
 
 #include "dataplane/core/hash.h"
 
-void service_key_format(const struct config_service *service,
-			char key[static SERVICE_KEY_TEXT_MAX])
+void service_key_format(const struct config_service *service, char key[static SERVICE_KEY_TEXT_MAX])
 {
 	char addr[ADDR_TEXT_MAX];
 

@@ -43,7 +43,8 @@ bool control_published(const struct control *control);
 /* How many flows a backend of the running plan holds, once that was counted with no new flow on
  * its way to it. Returns false before. */
 bool control_flows(const struct control *control, const struct plan_service *service,
-		   const struct plan_backend *backend, u64 *flows) __attribute__((warn_unused_result));
+		   const struct plan_backend *backend, u64 *flows)
+	__attribute__((warn_unused_result));
 
 /* What the views show. */
 const struct control_options *control_options(const struct control *control);

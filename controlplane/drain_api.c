@@ -52,8 +52,8 @@ static const struct plan_service *service_named(const struct plan *plan, const c
 			return &plan->services[i];
 		near_note(&near, plan->config->services[i].name);
 	}
-	*refusal = refuse(status, NOT_FOUND, "there is no service '%s'%s",
-			  near_quote(name, quoted), near_text(&near, text));
+	*refusal = refuse(status, NOT_FOUND, "there is no service '%s'%s", near_quote(name, quoted),
+			  near_text(&near, text));
 	return NULL;
 }
 
@@ -207,9 +207,8 @@ json_t *drain_list(const struct control *control)
 		for (size_t k = 0; k < service->config->backends_count; k++)
 			if (service->backends[k].drain.operator_since_s ||
 			    service->backends[k].config->state == CONFIG_STATE_DRAIN)
-				json_array_append_new(list,
-						      backend_answer(control, service,
-								     &service->backends[k]));
+				json_array_append_new(list, backend_answer(control, service,
+									   &service->backends[k]));
 	}
 	return list;
 }

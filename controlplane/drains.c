@@ -258,8 +258,7 @@ int drains_follow(struct drains *drains, const struct config *config, s64 now_s)
 
 static int save(const struct drains *drains)
 {
-	json_t *root =
-		json_pack("{s:i, s:O}", "version", FILE_VERSION, "services", drains->next);
+	json_t *root = json_pack("{s:i, s:O}", "version", FILE_VERSION, "services", drains->next);
 	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 	int err = text ? state_file_replace(drains->dir_fd, FILE_NAME, text) : -ENOMEM;
 

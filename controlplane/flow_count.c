@@ -21,7 +21,7 @@
 #include "dataplane/state/flow_table.h"
 
 #define SLICE_US 1000
-#define SLICE_BUCKETS 256  /* between looks at the clock */
+#define SLICE_BUCKETS 256 /* between looks at the clock */
 #define BETWEEN_SLICES_MS 1
 #define BETWEEN_PASSES_MS 1000
 #define IDLE_SHARE 9       /* a pass is followed by at least nine times its working time, ... */
@@ -130,10 +130,11 @@ static void entry_count(struct pass *pass, const struct flow_bucket *bucket,
 	if (!alive(age, clock))
 		return;
 	if (age & FLOW_RAW)
-		service = raw_service(
-			entry >> 16,
-			__atomic_load_n(&bucket->choices, __ATOMIC_RELAXED) >> slot & 1, index,
-			pass->sources[pass->source].tables.buckets_count, &pass->seed);
+		service =
+			raw_service(entry >> 16,
+				    __atomic_load_n(&bucket->choices, __ATOMIC_RELAXED) >> slot & 1,
+				    index, pass->sources[pass->source].tables.buckets_count,
+				    &pass->seed);
 	else
 		service = __atomic_load_n(&owners->services[slot], __ATOMIC_RELAXED);
 	if (service >= SERVICE_NUMBERS)

@@ -238,9 +238,9 @@ static int wait_end(const struct options *options, const struct wait *wait, u64 
 		return CLI_UNAVAILABLE;
 	}
 	if (wait->state == WAIT_FLOWS)
-		fprintf(stderr, "shunt: %s still has %lld flow%s after %s (%s)",
-			options->backend, wait->flows, wait->flows == 1 ? "" : "s",
-			duration_format(timeout_ms, text), wait->text);
+		fprintf(stderr, "shunt: %s still has %lld flow%s after %s (%s)", options->backend,
+			wait->flows, wait->flows == 1 ? "" : "s", duration_format(timeout_ms, text),
+			wait->text);
 	else
 		fprintf(stderr, "shunt: how many flows %s has is not known after %s: %s",
 			options->backend, duration_format(timeout_ms, text), wait->text);
