@@ -49,7 +49,7 @@ struct source {
 };
 
 struct pass {
-	struct counts *counts; /* NULL: none is under way */
+	struct counts *counts; /* NULL: none is under way, but for giving the sources back */
 	struct hash_seed seed;
 	struct source sources[SESSION_FLOWS_MAX];
 	size_t sources_count;
@@ -169,10 +169,19 @@ static struct counts *counts_new(const struct flow_count_job *job)
 	return counts;
 }
 
+/* Gives a part of the mapped tables back. Returns whether that was the last. */
+static bool pass_release(struct pass *pass)
+{
+	if (pass->sources_count > 0 &&
+	    flow_tables_unmap(&pass->sources[pass->sources_count - 1].tables))
+		pass->sources_count--;
+	return pass->sources_count == 0;
+}
+
 static void pass_end(struct pass *pass)
 {
-	for (size_t i = 0; i < pass->sources_count; i++)
-		flow_tables_unmap(&pass->sources[i].tables);
+	while (!pass_release(pass))
+		;
 	free(pass->counts);
 	*pass = (struct pass){0};
 }
@@ -274,17 +283,33 @@ static void forget(struct flow_count *count)
 	count->found = NULL;
 }
 
-/* What was found takes the place of what was known. Returns when to begin anew. */
-static u64 pass_settle(struct flow_count *count)
+/* What was found takes the place of what was known. */
+static void pass_settle(struct flow_count *count)
 {
-	u64 worked_ms = count->pass.worked_us / 1000 + 1;
-	u64 pause_ms = worked_ms * (count->hasty ? IDLE_SHARE_HASTY : IDLE_SHARE);
-
 	forget(count);
 	count->found = count->pass.counts;
 	count->pass.counts = NULL;
-	pass_end(&count->pass);
-	return count->hasty || pause_ms > BETWEEN_PASSES_MS ? pause_ms : BETWEEN_PASSES_MS;
+}
+
+/* How long to leave it at that. */
+static u64 pause_ms(const struct flow_count *count)
+{
+	u64 worked_ms = count->pass.worked_us / 1000 + 1;
+
+	if (count->hasty)
+		return worked_ms * IDLE_SHARE_HASTY;
+	return worked_ms * IDLE_SHARE > BETWEEN_PASSES_MS ? worked_ms * IDLE_SHARE
+							  : BETWEEN_PASSES_MS;
+}
+
+/* One step of counting, or afterwards of giving back. Returns whether there is none left. */
+static bool step(struct flow_count *count)
+{
+	if (!count->pass.counts)
+		return pass_release(&count->pass);
+	if (pass_step(&count->pass))
+		pass_settle(count);
+	return false;
 }
 
 static void slice(struct flow_count *count)
@@ -293,11 +318,16 @@ static void slice(struct flow_count *count)
 	bool over;
 
 	do {
-		over = pass_step(&count->pass);
+		over = step(count);
 		worked_us = now_us() - start_us;
 	} while (!over && worked_us < SLICE_US);
 	count->pass.worked_us += worked_us;
-	schedule(count, over ? pass_settle(count) : BETWEEN_SLICES_MS);
+	schedule(count, over ? pause_ms(count) : BETWEEN_SLICES_MS);
+}
+
+static bool under_way(const struct flow_count *count)
+{
+	return count->pass.counts || count->pass.sources_count > 0;
 }
 
 static void due(void *context)
@@ -307,9 +337,9 @@ static void due(void *context)
 	enum flow_count_task task = FLOW_COUNT_NOW;
 
 	count->timer = 0;
-	if (!count->pass.counts)
+	if (!under_way(count))
 		task = count->ask(count->context, &job);
-	if (task == FLOW_COUNT_NOW && (count->pass.counts || pass_begin(count, &job))) {
+	if (task == FLOW_COUNT_NOW && (under_way(count) || pass_begin(count, &job))) {
 		slice(count);
 		return;
 	}
@@ -323,7 +353,7 @@ static void due(void *context)
 void flow_count_kick(struct flow_count *count)
 {
 	count->hasty = true;
-	if (!count->pass.counts)
+	if (!under_way(count))
 		schedule(count, 0);
 }
 
