@@ -172,3 +172,8 @@ int publisher_tables(const struct publisher *publisher, struct tables *tables)
 	return arena_tables(&publisher->arena.view, arena_root_offset(&publisher->arena.view),
 			    tables);
 }
+
+u32 publisher_slots(const struct publisher *publisher, const struct service *service, u16 number)
+{
+	return tables_slots(publisher->arena.builder, service->maglev_offset, number);
+}

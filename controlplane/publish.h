@@ -40,4 +40,7 @@ bool publisher_huge(const struct publisher *publisher);
 int publisher_tables(const struct publisher *publisher, struct tables *tables)
 	__attribute__((warn_unused_result));
 
+/* How many slots of a published service's Maglev table a backend number holds. */
+u32 publisher_slots(const struct publisher *publisher, const struct service *service, u16 number);
+
 #endif

@@ -10,8 +10,6 @@
 #include "controlplane/health/checks.h"
 #include "version.h"
 
-#define BACKEND_NUMBERS 65536
-
 static json_t *mac_view(const u8 mac[static 6])
 {
 	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
@@ -127,25 +125,6 @@ json_t *view_reload(const struct control *control, const struct outcome *outcome
 
 /* --- Services ------------------------------------------------------------------------ */
 
-/* How many slots each backend number holds in a Maglev table; services may share one. */
-struct slots {
-	u64 maglev_offset;
-	u32 of[BACKEND_NUMBERS];
-};
-
-static void slots_count(struct slots *slots, const struct tables *tables,
-			const struct service *service)
-{
-	const u16 *table = (const u16 *)(tables->arena + service->maglev_offset);
-
-	if (slots->maglev_offset == service->maglev_offset)
-		return;
-	memset(slots->of, 0, sizeof(slots->of));
-	for (u32 i = 0; i < service->maglev_size; i++)
-		slots->of[table[i]]++;
-	slots->maglev_offset = service->maglev_offset;
-}
-
 static const struct service *service_find(const struct tables *tables,
 					  const struct config_service *config)
 {
@@ -250,7 +229,7 @@ static json_t *backend_view(const struct control *control, const struct plan_ser
 }
 
 static json_t *service_view(const struct control *control, const struct plan_service *service,
-			    const struct tables *tables, struct slots *slots)
+			    const struct tables *tables)
 {
 	const struct config_service *config = service->config;
 	struct report_traffic traffic = totals_traffic(control_totals(control), service->counter);
@@ -258,14 +237,13 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 	json_t *backends = json_array();
 	char vip[PREFIX_TEXT_MAX];
 
-	if (record)
-		slots_count(slots, tables, record);
 	for (size_t i = 0; i < config->backends_count; i++) {
 		const struct plan_backend *backend = &service->backends[i];
+		u32 slots = record ? publisher_slots(control_publisher(control), record,
+						     backend->number)
+				   : 0;
 
-		json_array_append_new(backends,
-				      backend_view(control, service, backend,
-						   record ? slots->of[backend->number] : 0));
+		json_array_append_new(backends, backend_view(control, service, backend, slots));
 	}
 	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:b, s:o}", "name",
 			 config->name, "vip", prefix_format(&config->vip, vip), "protocol",
@@ -280,18 +258,16 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 json_t *view_services(const struct control *control)
 {
 	const struct plan *plan = control_plan(control);
-	struct slots *slots = calloc(1, sizeof(*slots));
 	json_t *list = json_array();
 	struct tables tables;
 
-	if (!slots || publisher_tables(control_publisher(control), &tables) < 0) {
+	if (publisher_tables(control_publisher(control), &tables) < 0) {
 		json_decref(list);
 		list = NULL;
 	}
 	for (size_t i = 0; list && i < plan->config->services_count; i++)
 		json_array_append_new(list,
-				      service_view(control, &plan->services[i], &tables, slots));
-	free(slots);
+				      service_view(control, &plan->services[i], &tables));
 	return list;
 }
 
