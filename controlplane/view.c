@@ -266,8 +266,7 @@ json_t *view_services(const struct control *control)
 		list = NULL;
 	}
 	for (size_t i = 0; list && i < plan->config->services_count; i++)
-		json_array_append_new(list,
-				      service_view(control, &plan->services[i], &tables));
+		json_array_append_new(list, service_view(control, &plan->services[i], &tables));
 	return list;
 }
 

@@ -299,9 +299,8 @@ static void assert_slots(const struct fixture *fixture, const char *vip)
 	for (u32 i = 0; i < service->maglev_size; i++)
 		slots[env_maglev(&fixture->env, service, i)]++;
 	for (u16 number = 0; number < 8; number++)
-		assert_int_equal(
-			tables_slots(fixture->builder, service->maglev_offset, number),
-			slots[number]);
+		assert_int_equal(tables_slots(fixture->builder, service->maglev_offset, number),
+				 slots[number]);
 }
 
 static void test_slots_are_kept(void **state)
@@ -320,8 +319,8 @@ static void test_slots_are_kept(void **state)
 				       "    port: 443\n    table_size: 251\n    backends:\n",
 				       i, vips[i]);
 			for (unsigned k = 1; i < 3 && k <= i + 3; k++) /* the last one has none */
-				end += sprintf(end, "      - { address: 10.0.0.%u, weight: %u }\n", k,
-					       round >> i & 1 ? k : 1);
+				end += sprintf(end, "      - { address: 10.0.0.%u, weight: %u }\n",
+					       k, round >> i & 1 ? k : 1);
 			if (i == 3)
 				sprintf(end - strlen("    backends:\n"), "    backends: []\n");
 		}
