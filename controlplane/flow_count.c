@@ -98,8 +98,7 @@ static struct clock clock_of(const struct source *source)
 
 static bool alive(u8 age, const struct clock *clock)
 {
-	return !flow_expired(age, clock->tick) &&
-	       ((u32)(clock->tick - age) & FLOW_AGE_MASK) + clock->since <= FLOW_TIMEOUT_TICKS;
+	return (u64)((clock->tick - age) & FLOW_AGE_MASK) + clock->since <= FLOW_TIMEOUT_TICKS;
 }
 
 /* Undoes flow_bucket_first() or flow_bucket_second(): the service that puts this key here. */

@@ -215,7 +215,10 @@ def undrained():
 
 def by_service():
     for name in ("b1", "b2"):
-        expect(not ordered("drain", address(name), "--service", "web6")["warnings"], "a warning")
+        answer = ordered("drain", address(name), "--service", "web6")
+        expect(not answer["warnings"], f"{answer}")
+        expect(answer["backends"][0]["flows"] is None, f"counted before it drained: {answer}")
+        wait_for("flows are counted", lambda: views()["web6", "b2"]["flows"] is not None)
     answer = ordered("drain", address("b3"), "--service", "web6")
     expect("web6 has no backend left" in answer["warnings"][0], f"{answer}")
     states = {service: [v["state"] for (s, _), v in views().items() if s == service]
