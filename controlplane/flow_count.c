@@ -26,7 +26,8 @@
 #define BETWEEN_PASSES_MS 1000
 #define IDLE_SHARE 9       /* a pass is followed by at least nine times its working time, ... */
 #define IDLE_SHARE_HASTY 1 /* ... or by as much again where an answer is awaited */
-#define ASK_AGAIN_MS 20
+#define ASK_AGAIN_MS 10    /* at first; twice as long each time */
+#define ASK_AGAIN_MAX_MS 500
 #define SERVICE_NUMBERS 65536
 
 /* Where a service's counts are: number 0 to count - 1 of its backends. */
@@ -63,6 +64,7 @@ struct flow_count {
 	flow_count_ask *ask;
 	void *context;
 	u64 timer;
+	u64 ask_again_ms;
 	bool hasty; /* kicked since the last pass began */
 	bool told;  /* of tables that cannot be read */
 	struct pass pass;
@@ -229,6 +231,7 @@ static bool pass_begin(struct flow_count *count, const struct flow_count_job *jo
 			return false;
 		}
 	count->told = count->hasty = false;
+	count->ask_again_ms = ASK_AGAIN_MS;
 	return true;
 }
 
@@ -329,6 +332,14 @@ static bool under_way(const struct flow_count *count)
 	return count->pass.counts || count->pass.sources_count > 0;
 }
 
+static void ask_later(struct flow_count *count)
+{
+	schedule(count, count->ask_again_ms);
+	count->ask_again_ms *= 2;
+	if (count->ask_again_ms > ASK_AGAIN_MAX_MS)
+		count->ask_again_ms = ASK_AGAIN_MAX_MS;
+}
+
 static void due(void *context)
 {
 	struct flow_count *count = context;
@@ -346,12 +357,13 @@ static void due(void *context)
 	if (task == FLOW_COUNT_NOW)
 		schedule(count, BETWEEN_PASSES_MS); /* tables that cannot be read */
 	else if (task == FLOW_COUNT_LATER)
-		schedule(count, ASK_AGAIN_MS);
+		ask_later(count);
 }
 
 void flow_count_kick(struct flow_count *count)
 {
 	count->hasty = true;
+	count->ask_again_ms = ASK_AGAIN_MS;
 	if (!under_way(count))
 		schedule(count, 0);
 }

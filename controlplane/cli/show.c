@@ -43,12 +43,10 @@ static void show_drain(const json_t *backend)
 		printf("  drained by %s since %s",
 		       strcmp(string_of(drain, "by"), "file") == 0 ? "the file" : "an operator",
 		       string_of(drain, "since"));
-	if (json_is_true(json_object_get(backend, "eligible")))
-		return;
-	if (json_is_integer(flows))
+	if (json_is_integer(flows) && !json_is_true(json_object_get(backend, "eligible")))
 		printf("  %lld flow%s left", integer_of(backend, "flows"),
 		       integer_of(backend, "flows") == 1 ? "" : "s");
-	else
+	else if (json_is_object(drain))
 		printf("  flows not counted yet");
 }
 

@@ -9,6 +9,7 @@ connections were answered by it.
 """
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -158,6 +159,9 @@ def drained():
            f"drains.json: {drain_file()}")
     expect(ordered("drain", address("b1"))["changed"] == 0, "a second drain changes something")
     settle()
+    packets = "".join(f"tcp {SOURCES[4]}:{port} {VIPS[4]}:80\n" for port in range(1000, 1100))
+    explained = restart.shunt("explain", "--json", "-", text=packets)
+    expect(explained.count("10.0.2.1") and address("b1") not in explained, explained)
     expect_avoided("drained", "b1")
     expect_counted("after a drain")
 
@@ -183,13 +187,26 @@ def waited_for():
     left = sum(count for (_, backend), count in held().items() if backend == "b1")
     _, error = command("drain", address("b1"), "--wait", "--timeout", "1s", status=75)
     expect(f"still has {left} flows after 1s" in error, f"--wait with {left} flows says {error}")
-    shown = command("show")[0]
+    view = command("show")[0]
     web4 = held()["web4", "b1"]
     expect(re.search(rf"-> 10\.0\.1\.1 .* drain .* drained by an operator since \S+Z  {web4} flows "
-                     "left", shown), shown)
+                     "left", view), view)
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    shown = []
+
+    def shows(text):
+        try:
+            shown.append(os.read(screen, 65536).decode())
+        except BlockingIOError:
+            pass
+        return text in "".join(shown)
     waiting = subprocess.Popen(["shunt", "drain", address("b1"), "--wait", "--timeout", "60s",
-                                "--run-dir", restart.RUN_DIR], stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
+                                "--run-dir", restart.RUN_DIR], stdout=subprocess.PIPE,
+                               stderr=terminal, text=True)
+    wait_for("the terminal shows flows", lambda: shows(f"10.0.1.1: {left} flows left ("))
+    restart.shuntd_restarts()  # whose flows are unknown then, and not 0
+    wait_for("flows are counted", lambda: views()["web4", "b1"]["flows"] == web4)
     expect(waiting.poll() is None, "--wait does not wait for flows")
     start = time.monotonic()
     for connection in clients.all:
