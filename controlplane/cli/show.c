@@ -33,6 +33,23 @@ static void show_health(const json_t *health)
 		       string_of(health, "reason"));
 }
 
+/* Who drains it, and how many flows are on their way out. */
+static void show_drain(const json_t *backend)
+{
+	const json_t *drain = json_object_get(backend, "drain");
+	const json_t *flows = json_object_get(backend, "flows");
+
+	if (json_is_object(drain))
+		printf("  drained by %s since %s",
+		       strcmp(string_of(drain, "by"), "file") == 0 ? "the file" : "an operator",
+		       string_of(drain, "since"));
+	if (json_is_integer(flows) && !json_is_true(json_object_get(backend, "eligible")))
+		printf("  %lld flow%s left", integer_of(backend, "flows"),
+		       integer_of(backend, "flows") == 1 ? "" : "s");
+	else if (json_is_object(drain))
+		printf("  flows not counted yet");
+}
+
 static void show_backend(const json_t *backend)
 {
 	bool reachable = json_is_true(json_object_get(backend, "reachable"));
@@ -43,6 +60,7 @@ static void show_backend(const json_t *backend)
 	       integer_of(backend, "bytes"),
 	       reachable ? "" : "  unreachable: ", reachable ? "" : string_of(backend, "reason"));
 	show_health(json_object_get(backend, "health"));
+	show_drain(backend);
 	putchar('\n');
 }
 

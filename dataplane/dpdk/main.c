@@ -27,21 +27,9 @@
 
 static int config_read(const char *path, struct config **config)
 {
-	struct config_errors errors;
-	size_t len_bytes = 0;
-	char *text = NULL;
-	int err = config_load(path, config, &errors, &text, &len_bytes);
+	int err = config_load_or_tell(path, config, stderr, "shunt-dpdk");
 
-	for (size_t i = 0; i < errors.count; i++)
-		config_error_print(stderr, path, text, len_bytes, &errors.list[i]);
-	config_errors_free(&errors);
-	free(text);
-	if (err == 0)
-		return EX_OK;
-	if (err == -EINVAL)
-		return EX_DATAERR;
-	message("cannot read %s: %s", path, strerror(-err));
-	return EX_NOINPUT;
+	return err == 0 ? EX_OK : err == -EINVAL ? EX_DATAERR : EX_NOINPUT;
 }
 
 static int config_suits(const struct config_dataplane *config)

@@ -13,6 +13,7 @@
 #include "dataplane/state/memory.h"
 
 #define FLOW_TABLE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define UNMAP_BYTES ((size_t)4 << 20)
 
 static struct flow_tables tables_of(void *base, const struct flow_table_header *layout,
 				    size_t size_bytes, int fd)
@@ -235,8 +236,13 @@ int flow_tables_map(int fd, struct flow_tables *tables, char *text, size_t text_
 	return -EINVAL;
 }
 
-void flow_tables_unmap(struct flow_tables *tables)
+/* From the end, in parts that hold whole huge pages. */
+bool flow_tables_unmap(struct flow_tables *tables)
 {
-	munmap(tables->header, tables->size_bytes);
-	*tables = (struct flow_tables){.fd = -1};
+	size_t rest_bytes = tables->size_bytes % UNMAP_BYTES;
+	size_t part_bytes = rest_bytes ? rest_bytes : UNMAP_BYTES;
+
+	tables->size_bytes -= part_bytes;
+	munmap((u8 *)tables->header + tables->size_bytes, part_bytes);
+	return tables->size_bytes == 0;
 }

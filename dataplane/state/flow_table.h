@@ -78,7 +78,9 @@ static inline struct flow_owners *flow_tables_owners(const struct flow_tables *t
  * sentence in text. */
 int flow_tables_map(int fd, struct flow_tables *tables, char *text, size_t text_bytes)
 	__attribute__((warn_unused_result));
-void flow_tables_unmap(struct flow_tables *tables);
+
+/* Gives a part back, which takes less than a millisecond. Returns whether that was the last. */
+bool flow_tables_unmap(struct flow_tables *tables);
 
 /* Clears every entry unless the tables already belong to this incarnation of the numbers. */
 void flow_tables_adopt(struct flow_tables *tables, u64 incarnation);

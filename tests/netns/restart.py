@@ -63,8 +63,9 @@ def wait_for(what, condition, seconds=WAIT_S):
 class Connection:
     """Asks again and again; broken once anything but its own backend answers."""
 
-    def __init__(self, port):
-        self.port, self.backend, self.broken = port, None, None
+    def __init__(self, port, source=SOURCE, vip=VIP, vip_port=80):
+        self.port, self.source, self.vip, self.vip_port = port, source, vip, vip_port
+        self.backend, self.broken, self.closing = None, None, False
         self.asked = self.answered = 0
 
     async def ask(self, reader, writer):
@@ -82,10 +83,12 @@ class Connection:
 
     async def live(self):
         try:
-            reader, writer = await asyncio.open_connection(VIP, 80, local_addr=(SOURCE, self.port))
-            while True:
+            reader, writer = await asyncio.open_connection(self.vip, self.vip_port,
+                                                           local_addr=(self.source, self.port))
+            while not self.closing:
                 await self.ask(reader, writer)
                 await asyncio.sleep(PERIOD_S)
+            writer.close()
         except (OSError, ValueError, EOFError) as error:
             self.broken = f"from port {self.port}, to {self.backend}: {error!r}"
 
@@ -100,7 +103,9 @@ class Clients:
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def open(self, count):
-        new = [Connection(10000 + len(self.all) + i) for i in range(count)]
+        return self.start([Connection(10000 + len(self.all) + i) for i in range(count)])
+
+    def start(self, new):
         for connection in new:
             self.futures.append(asyncio.run_coroutine_threadsafe(connection.live(), self.loop))
         self.all += new
@@ -111,9 +116,9 @@ class Clients:
 
     def round(self):
         """Until each connection has had an answer to a question asked from now on."""
-        begun = {c: c.asked for c in self.all}
+        begun = {c: c.asked for c in self.all if not c.closing}
         wait_for("every connection is answered, or breaks",
-                 lambda: all(c.broken or c.answered > begun[c] for c in self.all))
+                 lambda: all(c.broken or c.answered > asked for c, asked in begun.items()))
 
     def broken(self):
         return [c.broken for c in self.all if c.broken]
@@ -279,9 +284,9 @@ def story():
     without_flows()
 
 
-def main():
+def main(told=story):
     try:
-        story()
+        told()
     except (Failure, subprocess.TimeoutExpired) as failure:
         print(f"FAIL: {failure}")
         for daemon in (shuntd, dataplane):

@@ -251,6 +251,84 @@ static void other_files_are_refused(void **state)
 	flow_tables_destroy(&mine);
 }
 
+/* --- For who only reads ---------------------------------------------------------------- */
+
+static void a_reader_finds_every_worker(void **state)
+{
+	struct flow_tables old = tables_used(FLOWS, 3, TIMEOUT_MS), seen;
+	char text[200];
+
+	flow_tables_owners(&old, 2)[TAIL].services[6] = 4711;
+	assert_int_equal(flow_tables_map(old.fd, &seen, text, sizeof(text)), 0);
+	assert_int_equal(seen.workers_count, 3);
+	assert_int_equal(seen.buckets_count, FLOW_TABLE_MIN_BUCKETS);
+	assert_int_equal(seen.tick_ms, TIMEOUT_MS / FLOW_TIMEOUT_TICKS);
+	assert_true(flow_tables_of(&seen, 2)[TAIL].entries[6] == 0x1234567890000aull);
+	assert_int_equal(flow_tables_owners(&seen, 2)[TAIL].services[6], 4711);
+	assert_true((u8 *)(flow_tables_owners(&seen, 3)) <= (u8 *)seen.header + seen.size_bytes);
+	while (!flow_tables_unmap(&seen))
+		assert_int_equal(seen.workers_count, 3);
+	flow_tables_destroy(&old);
+}
+
+static void assert_unmapped(int fd, const char *says)
+{
+	struct flow_tables seen;
+	char text[200] = "";
+
+	assert_int_equal(flow_tables_map(fd, &seen, text, sizeof(text)), -EINVAL);
+	if (!strstr(text, says))
+		fail_msg("\"%s\" does not say \"%s\"", text, says);
+}
+
+static void a_reader_believes_no_header(void **state)
+{
+	static const struct {
+		size_t offset;
+		u64 value;
+		const char *says;
+	} cases[] = {
+		{offsetof(struct flow_table_header, magic), 1, "another version"},
+		{offsetof(struct flow_table_header, abi), FLOW_TABLE_ABI - 1, "another version"},
+		{offsetof(struct flow_table_header, workers_count), 0, "header"},
+		{offsetof(struct flow_table_header, workers_count), 3, "smaller"},
+		{offsetof(struct flow_table_header, workers_count), 0x10000001, "header"},
+		{offsetof(struct flow_table_header, buckets_count), 0, "header"},
+		{offsetof(struct flow_table_header, buckets_count), 1, "header"},
+		{offsetof(struct flow_table_header, buckets_count), 1u << 31, "smaller"},
+		{offsetof(struct flow_table_header, buckets_count), 0xffffffff, "header"},
+		{offsetof(struct flow_table_header, tick_ms), 0, "header"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct flow_tables old = tables_used(FLOWS, 2, TIMEOUT_MS);
+
+		memcpy((u8 *)old.header + cases[i].offset, &cases[i].value,
+		       cases[i].offset == 0 ? 8 : 4);
+		assert_unmapped(old.fd, cases[i].says);
+		flow_tables_destroy(&old);
+	}
+}
+
+static void a_reader_wants_a_sealed_file(void **state)
+{
+	enum { BOTH = F_SEAL_SHRINK | F_SEAL_GROW };
+	const struct {
+		int fd;
+		const char *says;
+	} cases[] = {
+		{open("/dev/null", O_RDWR | O_CLOEXEC), "sealed"},
+		{file_new(1 << 23, F_SEAL_GROW), "sealed"},
+		{file_new(0, BOTH), "smaller"},
+		{file_new(FLOW_TABLE_HEADER_BYTES, BOTH), "another version"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_unmapped(cases[i].fd, cases[i].says);
+		close(cases[i].fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +339,9 @@ int main(void)
 		cmocka_unit_test(a_lying_header_is_refused),
 		cmocka_unit_test(idle_tables_are_refused),
 		cmocka_unit_test(other_files_are_refused),
+		cmocka_unit_test(a_reader_finds_every_worker),
+		cmocka_unit_test(a_reader_believes_no_header),
+		cmocka_unit_test(a_reader_wants_a_sealed_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
