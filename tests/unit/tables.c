@@ -297,7 +297,7 @@ static void assert_slots(const struct fixture *fixture, const char *vip)
 	u32 slots[8] = {0};
 
 	for (u32 i = 0; i < service->maglev_size; i++)
-		slots[env_maglev(&fixture->env, service, i)]++;
+		slots[env_maglev(&fixture->env, service->maglev_offset, i)]++;
 	for (u16 number = 0; number < 8; number++)
 		assert_int_equal(tables_slots(fixture->builder, service->maglev_offset, number),
 				 slots[number]);
