@@ -67,6 +67,12 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 	return &state.flows[index];
 }
 
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key)
+{
+	return 0;
+}
+
 static inline u8 env_tick(const struct env *env)
 {
 	return state.tick;

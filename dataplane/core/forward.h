@@ -218,6 +218,42 @@ static always_inline enum forward_record forward_remember(const struct env *env,
 	return FORWARD_OVERWROTE;
 }
 
+/* Writes a flow that a predecessor's tables know, as an established one. */
+static inline enum forward_record forward_adopt(const struct env *env,
+						const struct service *service,
+						const struct flow_key *key, struct flow_hit hit,
+						u16 number)
+{
+	enum forward_record record = FORWARD_OVERWROTE;
+
+	if (hit.bucket)
+		flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key,
+			   number, env_tick(env));
+	else
+		record = forward_place(env, service, key, number);
+	hit = forward_find(env, service, key);
+	if (hit.bucket)
+		hit.bucket->ages[hit.slot & 7] &= (u8)~FLOW_PROBATION;
+	return record;
+}
+
+/* Whether a miss goes on with the backend `elder` that a predecessor knew. What we know ourselves
+ * is newer, though it may be of no use any more. */
+static inline bool forward_inherit(const struct env *env, const struct service *service,
+				   const struct packet *packet, const struct flow_key *key,
+				   struct flow_hit hit, u16 elder, struct forward_choice *choice)
+{
+	if (hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))
+		return false;
+	choice->number = elder;
+	choice->backend = env_backend(env, service, elder);
+	if (!choice->backend ||
+	    (packet->flags & PACKET_OPENING && choice->backend->flags & BACKEND_NO_NEW))
+		return false;
+	choice->record = (u8)forward_adopt(env, service, key, hit, elder);
+	return true;
+}
+
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
  * forward_find() answers at this point of the packet sequence. */
 static always_inline enum verdict forward_pick(const struct env *env, const struct service *service,
@@ -225,6 +261,8 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 					       const struct flow_key *key, struct flow_hit hit,
 					       struct forward_choice *choice)
 {
+	u16 elder;
+
 	choice->record = FORWARD_NOT_DUE;
 	if (likely(hit.bucket != NULL) &&
 	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
@@ -237,11 +275,17 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 			return VERDICT_FLOW;
 		}
 	}
+	elder = env_flow_elder(env, service, key);
+	if (unlikely(elder != 0) && forward_inherit(env, service, packet, key, hit, elder, choice))
+		return VERDICT_FLOW;
 	choice->number = env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))
 		return VERDICT_NO_BACKEND;
-	choice->record = forward_remember(env, service, packet, key, hit, choice->number);
+	/* An elder's entry can't be erased, not even by a SYN: it is outvoted by one of ours. */
+	choice->record = unlikely(elder != 0)
+				 ? forward_adopt(env, service, key, hit, choice->number)
+				 : forward_remember(env, service, packet, key, hit, choice->number);
 	return VERDICT_MAGLEV;
 }
 

@@ -5,12 +5,14 @@
 
 #include "dataplane/core/env.h"
 #include "dataplane/state/arena.h"
+#include "dataplane/state/flow_elder.h"
 
 struct env {
 	struct tables tables;
 	struct flow_bucket *flows;
 	u32 flow_buckets; /* 0: stateless */
 	u8 tick;
+	const struct flow_elder *elder; /* NULL ordinarily */
 };
 
 static inline const struct hash_seed *env_seed(const struct env *env)
@@ -46,6 +48,14 @@ static inline u32 env_flow_buckets(const struct env *env)
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index)
 {
 	return &env->flows[index];
+}
+
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key)
+{
+	if (likely(!env->elder) || env->flow_buckets == 0)
+		return 0;
+	return flow_elder_find(env->elder, service->number, key, env->tick);
 }
 
 static inline u8 env_tick(const struct env *env)

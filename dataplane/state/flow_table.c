@@ -41,7 +41,7 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 
 	if (buckets < FLOW_TABLE_MIN_BUCKETS)
 		buckets = FLOW_TABLE_MIN_BUCKETS;
-	if (buckets > 1u << 31)
+	if (buckets > FLOW_TABLE_MAX_BUCKETS)
 		return -E2BIG;
 	err = memory_create("shunt-flows",
 			    FLOW_TABLE_HEADER_BYTES +
@@ -85,7 +85,7 @@ int flow_tables_deposit(const struct flow_tables *tables)
 	return memory_reopen(tables->fd); /* ours carries the lock */
 }
 
-static const char *file_fault(int fd, const struct flow_tables *wanted, size_t *size_bytes)
+static const char *file_fault(int fd, size_t *size_bytes)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat stat;
@@ -93,21 +93,25 @@ static const char *file_fault(int fd, const struct flow_tables *wanted, size_t *
 	if (seals < 0 || (seals & FLOW_TABLE_SEALS) != FLOW_TABLE_SEALS || fstat(fd, &stat) < 0)
 		return "they are not in a sealed file";
 	*size_bytes = (size_t)stat.st_size;
-	if (*size_bytes < FLOW_TABLE_HEADER_BYTES + tables_bytes(wanted))
-		return "they are smaller than `flows:` asks for";
+	if (*size_bytes < FLOW_TABLE_HEADER_BYTES)
+		return "they are smaller than their header";
 	return NULL;
 }
 
-static const char *layout_fault(const struct flow_table_header *layout,
-				const struct flow_tables *wanted, u64 tick)
+/* What makes them of no use, however they are laid out. */
+static const char *layout_fault(const struct flow_table_header *layout, size_t size_bytes,
+				u32 tick_ms, u64 tick)
 {
+	u64 room = (size_bytes - FLOW_TABLE_HEADER_BYTES) / sizeof(struct flow_bucket);
+
 	if (layout->magic != FLOW_TABLE_MAGIC || layout->abi != FLOW_TABLE_ABI)
 		return "they are of another version";
-	if (layout->workers_count != wanted->workers_count)
-		return "they are for another number of workers";
-	if (layout->buckets_count != wanted->buckets_count)
-		return "they have another size: `flows:` has changed";
-	if (layout->tick_ms != wanted->tick_ms)
+	if (layout->workers_count == 0 || layout->workers_count > FLOW_TABLE_MAX_WORKERS ||
+	    layout->buckets_count < FLOW_TABLE_MIN_BUCKETS ||
+	    layout->buckets_count > FLOW_TABLE_MAX_BUCKETS ||
+	    (u64)layout->workers_count * layout->buckets_count > room)
+		return "their sizes contradict each other";
+	if (layout->tick_ms != tick_ms)
 		return "their ages count otherwise: `flow_timeout:` has changed";
 	/* Six bits of age would take some dead entries for live ones. */
 	if (tick < layout->last_tick || tick - layout->last_tick > FLOW_TIMEOUT_TICKS)
@@ -116,12 +120,11 @@ static const char *layout_fault(const struct flow_table_header *layout,
 }
 
 /* Opens, locks and maps. Returns the sentence that says what is wrong, or NULL. */
-static const char *inherit(int deposit, const struct flow_tables *wanted, u64 tick,
+static const char *inherit(int deposit, u32 tick_ms, u64 tick, struct flow_table_header *layout,
 			   struct flow_tables *heir)
 {
-	struct flow_table_header layout;
 	size_t size_bytes;
-	const char *fault = file_fault(deposit, wanted, &size_bytes);
+	const char *fault = file_fault(deposit, &size_bytes);
 	void *base;
 	int fd;
 
@@ -137,10 +140,10 @@ static const char *inherit(int deposit, const struct flow_tables *wanted, u64 ti
 	base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (base == MAP_FAILED)
 		goto close_file;
-	memcpy(&layout, base, sizeof(layout));
-	fault = layout_fault(&layout, wanted, tick);
+	memcpy(layout, base, sizeof(*layout));
+	fault = layout_fault(layout, size_bytes, tick_ms, tick);
 	if (!fault) {
-		*heir = tables_of(base, &layout, size_bytes, fd);
+		*heir = tables_of(base, layout, size_bytes, fd);
 		return NULL;
 	}
 	munmap(base, size_bytes);
@@ -149,18 +152,50 @@ close_file:
 	return fault;
 }
 
-int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, char *text, size_t text_bytes)
+static struct flow_elder elder_of(const struct flow_tables *heir,
+				  const struct flow_table_header *layout)
 {
+	(void)!mprotect(heir->header, heir->size_bytes, PROT_READ); /* against our own mistakes */
+	return (struct flow_elder){
+		.buckets = heir->buckets,
+		.workers_count = heir->workers_count,
+		.buckets_count = heir->buckets_count,
+		.incarnation = layout->incarnation,
+		.last_tick = layout->last_tick,
+		.base = heir->header,
+		.size_bytes = heir->size_bytes,
+		.fd = heir->fd,
+	};
+}
+
+int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, struct flow_elder *elder,
+			char *text, size_t text_bytes)
+{
+	struct flow_table_header layout;
 	struct flow_tables heir;
-	const char *fault = inherit(fd, tables, tick, &heir);
+	const char *fault = inherit(fd, tables->tick_ms, tick, &layout, &heir);
 
 	if (fault) {
 		snprintf(text, text_bytes, "%s", fault);
 		return -EINVAL;
 	}
+	if (heir.workers_count != tables->workers_count ||
+	    heir.buckets_count != tables->buckets_count) {
+		*elder = elder_of(&heir, &layout);
+		return 0;
+	}
 	flow_tables_destroy(tables);
 	*tables = heir;
 	return 0;
+}
+
+void flow_elder_release(struct flow_elder *elder)
+{
+	if (!elder->buckets)
+		return;
+	munmap(elder->base, elder->size_bytes);
+	close(elder->fd);
+	*elder = (struct flow_elder){.fd = -1};
 }
 
 void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
