@@ -237,21 +237,29 @@ static inline enum forward_record forward_adopt(const struct env *env,
 	return record;
 }
 
-/* Whether a miss goes on with the backend `elder` that a predecessor knew. What we know ourselves
- * is newer, though it may be of no use any more. */
-static inline bool forward_inherit(const struct env *env, const struct service *service,
-				   const struct packet *packet, const struct flow_key *key,
-				   struct flow_hit hit, u16 elder, struct forward_choice *choice)
+/* A miss of a flow that a predecessor sent to backend `elder`: goes on with that, unless the
+ * predecessor's entry would be of no use in ours either. It can't be erased, not even by a SYN, so
+ * whatever is chosen instead is written down to outvote it; and what we know ourselves is newer. */
+static rarely_called enum verdict forward_pick_elder(
+	const struct env *env, const struct service *service, const struct packet *packet,
+	const struct flow_key *key, struct flow_hit hit, u16 elder, struct forward_choice *choice)
 {
-	if (hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))
-		return false;
+	bool known = hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env));
+	enum verdict verdict = VERDICT_FLOW;
+
 	choice->number = elder;
 	choice->backend = env_backend(env, service, elder);
-	if (!choice->backend ||
-	    (packet->flags & PACKET_OPENING && choice->backend->flags & BACKEND_NO_NEW))
-		return false;
-	choice->record = (u8)forward_adopt(env, service, key, hit, elder);
-	return true;
+	if (known || !choice->backend ||
+	    (packet->flags & PACKET_OPENING && choice->backend->flags & BACKEND_NO_NEW)) {
+		verdict = VERDICT_MAGLEV;
+		choice->number =
+			env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
+		choice->backend = env_backend(env, service, choice->number);
+	}
+	if (choice->number == 0)
+		return VERDICT_NO_BACKEND;
+	choice->record = (u8)forward_adopt(env, service, key, hit, choice->number);
+	return verdict;
 }
 
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
@@ -276,16 +284,13 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 		}
 	}
 	elder = env_flow_elder(env, service, key);
-	if (unlikely(elder != 0) && forward_inherit(env, service, packet, key, hit, elder, choice))
-		return VERDICT_FLOW;
+	if (unlikely(elder != 0))
+		return forward_pick_elder(env, service, packet, key, hit, elder, choice);
 	choice->number = env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))
 		return VERDICT_NO_BACKEND;
-	/* An elder's entry can't be erased, not even by a SYN: it is outvoted by one of ours. */
-	choice->record = unlikely(elder != 0)
-				 ? forward_adopt(env, service, key, hit, choice->number)
-				 : forward_remember(env, service, packet, key, hit, choice->number);
+	choice->record = forward_remember(env, service, packet, key, hit, choice->number);
 	return VERDICT_MAGLEV;
 }
 

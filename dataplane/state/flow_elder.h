@@ -44,8 +44,8 @@ static inline void flow_elder_look(const struct flow_bucket *bucket, const struc
 
 /* The backend number of a flow that is still alive at `tick` (0..63, and not flow_elder_over()),
  * or 0. Where several workers knew it, the one that heard of it last is right. */
-static inline u16 flow_elder_find(const struct flow_elder *elder, u32 service_number,
-				  const struct flow_key *key, u8 tick)
+static rarely_called u16 flow_elder_find(const struct flow_elder *elder, u32 service_number,
+					 const struct flow_key *key, u8 tick)
 {
 	u32 first = flow_bucket_first(key->hash, service_number, elder->buckets_count);
 	u32 second = flow_bucket_second(key->hash, service_number, elder->buckets_count);
