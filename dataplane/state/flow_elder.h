@@ -9,6 +9,10 @@
 
 #include "dataplane/core/flow.h"
 
+/* One worker says for all which tick it is: others may have been this far ahead. An entry that old
+ * would have been swept. */
+#define FLOW_ELDER_AHEAD_TICKS 8
+
 struct flow_elder {
 	const struct flow_bucket *buckets; /* workers_count * buckets_count; NULL: there are none */
 	u32 workers_count, buckets_count;
@@ -36,6 +40,8 @@ static inline void flow_elder_look(const struct flow_bucket *bucket, const struc
 	if (slot == FLOW_BUCKET_ENTRIES)
 		return;
 	now = (u32)(last_tick - bucket->ages[slot]) & FLOW_AGE_MASK;
+	if (now > FLOW_AGE_MASK - FLOW_ELDER_AHEAD_TICKS)
+		now = 0;
 	if (now >= *age)
 		return;
 	*age = now;
