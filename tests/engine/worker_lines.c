@@ -24,10 +24,10 @@ enum {
 	WORKERS = 2,
 	FLOWS = 64,
 	BURSTS_WARM = 500,
-	BURSTS_WATCHED = 50,
+	BURSTS_WATCHED = 12,
 	FLOW_TIMEOUT_MS = 2000, /* of which a tick is 1/32 */
 	TICKS_WATCHED = 2,
-	PATIENCE_MS = 20000,
+	PATIENCE_MS = 25000,
 };
 
 static struct workers workers;
