@@ -18,6 +18,8 @@ enum config_encapsulation { CONFIG_ENCAP_IPIP, CONFIG_ENCAP_GUE, CONFIG_ENCAP_L2
 enum config_hash { CONFIG_HASH_5TUPLE, CONFIG_HASH_SOURCE, CONFIG_HASH_SOURCE_DEST_PORT };
 enum config_unmatched { CONFIG_UNMATCHED_DROP, CONFIG_UNMATCHED_PASS };
 enum config_all_down { CONFIG_ALL_DOWN_FORWARD, CONFIG_ALL_DOWN_DROP };
+enum config_exception { CONFIG_EXCEPTION_AUTO, CONFIG_EXCEPTION_OFF };
+enum config_answer { CONFIG_ANSWER_NONE, CONFIG_ANSWER_ARP };
 enum config_check_type { CONFIG_CHECK_NONE, CONFIG_CHECK_TCP };
 enum config_backend_state { CONFIG_STATE_UP, CONFIG_STATE_DRAIN, CONFIG_STATE_MAINTENANCE };
 
@@ -47,6 +49,8 @@ struct config_interface {
 	char device[CONFIG_DEVICE_MAX + 1]; /* DPDK device string; empty: not given */
 	u8 mac[6], gateway_mac[6];          /* all zero: not fixed */
 	u16 mtu;                            /* bytes of the IP packet; 0: not fixed */
+	enum config_exception exception;    /* whether the kernel gets what is its own */
+	enum config_answer answer;          /* whether the VIPs are answered for */
 	struct config_place place;
 };
 

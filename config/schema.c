@@ -41,6 +41,16 @@ static const struct value_choice unmatched_choices[] = {
 	{.name = "pass", .value = CONFIG_UNMATCHED_PASS},
 	{.name = NULL},
 };
+static const struct value_choice exception_choices[] = {
+	{.name = "auto", .value = CONFIG_EXCEPTION_AUTO},
+	{.name = "off", .value = CONFIG_EXCEPTION_OFF},
+	{.name = NULL},
+};
+static const struct value_choice answer_choices[] = {
+	{.name = "none", .value = CONFIG_ANSWER_NONE},
+	{.name = "arp", .value = CONFIG_ANSWER_ARP},
+	{.name = NULL},
+};
 static const struct value_choice all_down_choices[] = {
 	{.name = "forward", .value = CONFIG_ALL_DOWN_FORWARD},
 	{.name = "drop", .value = CONFIG_ALL_DOWN_DROP},
@@ -68,6 +78,10 @@ static const struct field interface_fields[] = {
 	{"mtu", &value_uint, LANDS(config_interface, mtu), .min = 576, .max = 9216},
 	{"mac", &value_mac, LANDS(config_interface, mac)},
 	{"gateway_mac", &value_mac, LANDS(config_interface, gateway_mac)},
+	{"exception", &value_enum, LANDS(config_interface, exception), .choices = exception_choices,
+	 .fallback = "auto"},
+	{"answer", &value_enum, LANDS(config_interface, answer), .choices = answer_choices,
+	 .fallback = "none"},
 };
 static const struct section interface_section = {
 	.noun = "interface",

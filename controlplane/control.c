@@ -42,6 +42,7 @@ struct control {
 	struct config_dataplane attached; /* the section as the dataplane found it, starting */
 	bool unpublished; /* the running plan holds what no dataplane has been told */
 	u64 replan_timer, replan_due_ms; /* timer 0: none is due */
+	u64 settle_timer;
 	struct outcome last_reload;
 };
 
@@ -64,15 +65,31 @@ static size_t backends_count(const struct config *config)
 	return count;
 }
 
+static void settle_due(void *context);
+
+/* Slots that have changed settle by another generation, a few seconds later. */
+static void settle_schedule(struct control *control)
+{
+	u64 due_ms = publisher_due_ms(control->publisher), now_ms = loop_now_ms(control->loop);
+
+	loop_timer_cancel(control->loop, control->settle_timer);
+	control->settle_timer = 0;
+	if (due_ms != 0)
+		control->settle_timer =
+			loop_timer_add(control->loop, due_ms > now_ms ? due_ms - now_ms : 0, 0,
+				       settle_due, control);
+}
+
 static int state_publish(struct control *control, const struct state *state, u64 generation,
 			 const char *why)
 {
 	u64 epoch = publisher_epoch(control->publisher), start_us = now_us(), took_us;
 	int err = publisher_publish(control->publisher, state->plan, generation,
-				    sessions_seen(control->sessions));
+				    sessions_seen(control->sessions), loop_now_ms(control->loop));
 
 	if (err)
 		return err;
+	settle_schedule(control);
 	took_us = now_us() - start_us;
 	log_line("published generation %llu of epoch %llu (%s): services %zu, backends %zu, "
 		 "%llu.%llu ms",
@@ -146,6 +163,15 @@ static void replan_schedule(struct control *control, u64 delay_ms)
 	loop_timer_cancel(control->loop, control->replan_timer);
 	control->replan_timer = loop_timer_add(control->loop, delay_ms, 0, replan_due, control);
 	control->replan_due_ms = due_ms;
+}
+
+static void settle_due(void *context)
+{
+	struct control *control = context;
+
+	control->settle_timer = 0;
+	control->unpublished = true;
+	replan(control, "settled");
 }
 
 static void kernel_changed(void *context)
@@ -390,8 +416,10 @@ void control_destroy(struct control *control)
 {
 	if (!control)
 		return;
-	if (control->loop)
+	if (control->loop) {
 		loop_timer_cancel(control->loop, control->replan_timer);
+		loop_timer_cancel(control->loop, control->settle_timer);
+	}
 	checks_destroy(control->checks);
 	sessions_close(control->sessions);
 	netlink_close(control->netlink);

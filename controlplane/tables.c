@@ -22,6 +22,7 @@ struct maglev_cached {
 
 struct tables_builder {
 	struct arena_writer *writer;
+	struct maglev_history *history; /* NULL: none */
 	struct maglev_cached *cached;
 	size_t cached_count;
 };
@@ -36,12 +37,14 @@ struct build {
 	struct backend *backends;
 };
 
-int tables_builder_create(struct arena_writer *writer, struct tables_builder **out)
+int tables_builder_create(struct arena_writer *writer, struct maglev_history *history,
+			  struct tables_builder **out)
 {
 	*out = calloc(1, sizeof(**out));
 	if (!*out)
 		return -ENOMEM;
 	(*out)->writer = writer;
+	(*out)->history = history;
 	return 0;
 }
 
@@ -179,6 +182,41 @@ static int maglev_make(struct build *build, const struct plan_service *service, 
 	return 0;
 fail:
 	free(backends);
+	return err;
+}
+
+static int numbers_ascend(const void *a, const void *b)
+{
+	return *(const u16 *)a - *(const u16 *)b;
+}
+
+/* The table before the present one, for who is in the middle of a handshake: UDP has none. */
+static int maglev_previous(struct build *build, const struct plan_service *service,
+			   u64 maglev_offset, u64 *previous_offset)
+{
+	size_t count = service->config->backends_count;
+	u16 *numbers;
+	int err;
+
+	*previous_offset = maglev_offset;
+	if (!build->builder->history || service->config->protocol != CONFIG_PROTOCOL_TCP)
+		return 0;
+	numbers = calloc(count + 1, sizeof(*numbers));
+	if (!numbers)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		numbers[i] = service->backends[i].number;
+	qsort(numbers, count, sizeof(*numbers), numbers_ascend);
+	err = maglev_history_step(build->builder->history,
+				  &(struct maglev_present){
+					  .service_number = service->number,
+					  .size = service->config->table_size,
+					  .offset = maglev_offset,
+					  .numbers = numbers,
+					  .numbers_count = count,
+				  },
+				  previous_offset);
+	free(numbers);
 	return err;
 }
 
@@ -421,6 +459,9 @@ static int complete_services(struct build *build)
 		struct service *out = &build->services[bucket * SERVICE_BUCKET_KEYS + place];
 		int err = maglev_make(build, service, &out->maglev_offset);
 
+		if (!err)
+			err = maglev_previous(build, service, out->maglev_offset,
+					      &out->previous_offset);
 		if (err)
 			return err;
 		out->backends_first = first;

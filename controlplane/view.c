@@ -145,12 +145,13 @@ json_t *view_status(const struct control *control)
 			  "free_bytes", (json_int_t)publisher_free_bytes(publisher), "huge",
 			  publisher_huge(publisher));
 
-	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
+	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:I, s:b, s:o, s:o, s:o}", "version",
 			 SHUNT_VERSION, "commit", SHUNT_COMMIT, "pid", (int)getpid(), "config_file",
 			 control_options(control)->config_file, "config_errors_last_reload",
 			 errors_view(control_last_reload(control)), "generation",
 			 (json_int_t)publisher_generation(publisher), "epoch",
-			 (json_int_t)publisher_epoch(publisher), "arena", arena, "dataplanes",
+			 (json_int_t)publisher_epoch(publisher), "settling",
+			 publisher_due_ms(publisher) != 0, "arena", arena, "dataplanes",
 			 dataplanes_view(control), "pending_restart_keys", pending_view(control));
 }
 

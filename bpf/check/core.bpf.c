@@ -11,7 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/check/state.h"
-#include "dataplane/core/forward.h"
+#include "dataplane/core/reply.h"
 
 struct check_state state;
 
@@ -73,14 +73,22 @@ static inline u16 env_flow_elder(const struct env *env, const struct service *se
 	return 0;
 }
 
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number)
+{
+	if (index >= CHECK_FLOW_BUCKETS)
+		return;
+	checked(index);
+	*(volatile u16 *)&state.flow_owners[index].services[slot & 7] = service_number;
+}
+
 static inline u8 env_tick(const struct env *env)
 {
 	return state.tick;
 }
 
-static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot)
+static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot)
 {
-	u64 index = service->maglev_offset / sizeof(u16) + slot;
+	u64 index = table_offset / sizeof(u16) + slot;
 
 	if (index >= CHECK_MAGLEV)
 		return 0;
@@ -191,16 +199,58 @@ __attribute__((noinline)) int check_wrap(struct xdp_md *ctx)
 	}
 }
 
+__attribute__((noinline)) int check_consider(struct xdp_md *ctx, u32 verdict)
+{
+	struct cursor cursor = {(u8 *)(long)ctx->data, (u8 *)(long)ctx->data_end};
+	const struct env env = {0};
+
+	if (!reply_consider(&env, &state.station, cursor, (u32)(cursor.end - cursor.position),
+			    &state.packet, (enum verdict)verdict, &state.reply))
+		return verdict;
+	return state.reply.verdict;
+}
+
+/* The reply's lengths, constant for each kind. */
+static always_inline enum verdict reply_as(struct xdp_md *ctx, enum verdict verdict,
+					   u32 grown_bytes, u32 written_bytes)
+{
+	u8 *out, *end;
+	u64 bytes;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)grown_bytes))
+		return VERDICT_NO_HEADROOM;
+	out = (u8 *)(long)ctx->data;
+	end = (u8 *)(long)ctx->data_end;
+	if (out + written_bytes > end)
+		return VERDICT_NO_HEADROOM;
+	reply_write_as(out, &state.reply, verdict);
+	bytes = (u64)(end - out);
+	checked(bytes);
+	if (bpf_xdp_adjust_tail(ctx, (int)(state.reply.frame_bytes - (u32)bytes)))
+		return VERDICT_NO_HEADROOM;
+	return verdict;
+}
+
+__attribute__((noinline)) int check_reply(struct xdp_md *ctx)
+{
+	if (state.reply.verdict == VERDICT_ARP)
+		return reply_as(ctx, VERDICT_ARP, 0, ARP_FRAME_BYTES);
+	return reply_as(ctx, VERDICT_NEIGHBOUR, REPLY_GROWN_MAX, ADVERTISEMENT_FRAME_BYTES);
+}
+
 static always_inline enum verdict forward(struct xdp_md *ctx)
 {
 	enum verdict verdict = (enum verdict)check_parse(ctx);
 	enum verdict last;
 
-	if (verdict != VERDICT_UNDECIDED)
+	if (verdict == VERDICT_UNDECIDED)
+		verdict = (enum verdict)check_service();
+	if (verdict != VERDICT_UNDECIDED) {
+		verdict = (enum verdict)check_consider(ctx, verdict);
+		if (verdict == VERDICT_ARP || verdict == VERDICT_NEIGHBOUR)
+			verdict = (enum verdict)check_reply(ctx);
 		return verdict;
-	verdict = (enum verdict)check_service();
-	if (verdict != VERDICT_UNDECIDED)
-		return verdict;
+	}
 	verdict = (enum verdict)check_pick();
 	if (verdict != VERDICT_FLOW && verdict != VERDICT_MAGLEV)
 		return verdict;

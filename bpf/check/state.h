@@ -4,10 +4,7 @@
 #ifndef SHUNT_BPF_CHECK_STATE_H
 #define SHUNT_BPF_CHECK_STATE_H
 
-#include "dataplane/core/encap.h"
-#include "dataplane/core/flow.h"
-#include "dataplane/core/packet.h"
-#include "dataplane/core/service.h"
+#include "dataplane/core/reply.h"
 
 enum {
 	CHECK_SERVICE_BUCKETS = 32,
@@ -22,6 +19,7 @@ struct check_state {
 	struct service services[CHECK_SERVICES];
 	struct backend backends[CHECK_BACKENDS];
 	struct flow_bucket flows[CHECK_FLOW_BUCKETS];
+	struct flow_owners flow_owners[CHECK_FLOW_BUCKETS];
 	u16 maglev[CHECK_MAGLEV]; /* maglev_offset of a service counts bytes from here */
 	struct hash_seed seed;
 	struct station station;
@@ -32,6 +30,7 @@ struct check_state {
 	struct packet packet;
 	struct flow_key key;
 	u32 service; /* index of its record */
+	struct reply reply;
 
 	/* Out: of the last packet. */
 	u32 verdict;

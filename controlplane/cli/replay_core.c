@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "controlplane/cli/replay.h"
-#include "dataplane/core/forward.h"
+#include "dataplane/core/reply.h"
 #include "dataplane/state/flow_table.h"
 
 #define FRAME_MAX (1u << 17)
@@ -31,6 +31,22 @@ static enum verdict send_on(const struct backend *backend, const struct packet *
 	return VERDICT_UNDECIDED;
 }
 
+/* What no service takes may be answered. */
+static enum verdict answer(struct core *core, const struct packet *packet, enum verdict verdict,
+			   u8 **frame, u32 *frame_bytes)
+{
+	struct cursor cursor = {*frame, *frame + *frame_bytes};
+	struct reply reply;
+
+	if (!reply_consider(&core->env, &core->station, cursor, *frame_bytes, packet, verdict,
+			    &reply))
+		return verdict;
+	*frame -= reply.grown_bytes;
+	*frame_bytes = reply.frame_bytes;
+	reply_write(*frame, &reply);
+	return (enum verdict)reply.verdict;
+}
+
 static enum verdict forward_one(struct core *core, u8 **frame, u32 *frame_bytes,
 				struct replay_record *record)
 {
@@ -38,17 +54,16 @@ static enum verdict forward_one(struct core *core, u8 **frame, u32 *frame_bytes,
 	const struct service *service;
 	const struct backend *backend;
 	struct forward_choice choice;
-	struct packet packet;
+	struct packet packet = {0};
 	struct flow_key key;
 	enum verdict verdict, fits;
 	u32 index;
 
 	verdict = parse_frame(cursor, *frame_bytes, &core->station, &packet);
+	if (verdict == VERDICT_UNDECIDED)
+		verdict = forward_service(&core->env, &packet, &index);
 	if (verdict != VERDICT_UNDECIDED)
-		return verdict;
-	verdict = forward_service(&core->env, &packet, &index);
-	if (verdict != VERDICT_UNDECIDED)
-		return verdict;
+		return answer(core, &packet, verdict, frame, frame_bytes);
 	service = env_service(&core->env, index);
 	record->service_number = service->number;
 	flow_key_of(service, &packet, env_seed(&core->env), &key);
@@ -74,12 +89,14 @@ static void advance(struct core *core, const struct timeval *time)
 	core->tick = burst_advance(&core->env, core->tick, flow_tick_of(now_ms, core->tick_ms));
 }
 
-/* The first interface's fixed MAC; without one every unicast frame is for us. */
+/* The first interface's: its fixed MAC; without one every unicast frame is for us. */
 static struct station station_of(const struct config_dataplane *dataplane)
 {
 	static const u8 none[6];
 	struct station station = {.mac = PLAN_OFFLINE_MAC, .any_mac = true};
 
+	if (dataplane->interfaces_count > 0)
+		station.answers = dataplane->interfaces[0].answer == CONFIG_ANSWER_ARP;
 	if (dataplane->interfaces_count > 0 &&
 	    memcmp(dataplane->interfaces[0].mac, none, sizeof(none)) != 0) {
 		memcpy(station.mac, dataplane->interfaces[0].mac, sizeof(station.mac));
@@ -97,8 +114,9 @@ static int core_open(struct core *core, const struct offline *offline)
 	core->env = offline->env;
 	core->env.flow_buckets = FLOW_TABLE_MIN_BUCKETS;
 	core->env.flows = aligned_alloc(64, flows_bytes);
+	core->env.flow_owners = calloc(FLOW_TABLE_MIN_BUCKETS, sizeof(struct flow_owners));
 	core->room = malloc(ENCAP_OVERHEAD_MAX + FRAME_MAX);
-	if (!core->env.flows || !core->room)
+	if (!core->env.flows || !core->env.flow_owners || !core->room)
 		return -1;
 	memset(core->env.flows, 0, flows_bytes);
 	core->station = station_of(dataplane);
@@ -109,6 +127,7 @@ static int core_open(struct core *core, const struct offline *offline)
 static void core_close(struct core *core)
 {
 	free(core->env.flows);
+	free(core->env.flow_owners);
 	free(core->room);
 }
 
@@ -123,7 +142,7 @@ static void run_frame(struct core *core, struct replay *replay, u32 n,
 	memcpy(frame, bytes, frame_bytes);
 	advance(core, &time);
 	record.verdict = (u8)forward_one(core, &frame, &frame_bytes, &record);
-	record.sent = verdict_action((enum verdict)record.verdict) == ACTION_FORWARD;
+	record.sent = verdict_sends((enum verdict)record.verdict);
 	replay_tell(replay, &record, &time, frame, frame_bytes);
 }
 

@@ -138,8 +138,11 @@ static void show_status(const json_t *answer)
 	printf("shuntd       %s (%s), pid %lld\n", string_of(answer, "version"),
 	       string_of(answer, "commit"), integer_of(answer, "pid"));
 	printf("config       %s\n", string_of(answer, "config_file"));
-	printf("generation   %lld of epoch %lld\n", integer_of(answer, "generation"),
-	       integer_of(answer, "epoch"));
+	printf("generation   %lld of epoch %lld%s\n", integer_of(answer, "generation"),
+	       integer_of(answer, "epoch"),
+	       json_is_true(json_object_get(answer, "settling"))
+		       ? ", with slots that changed in the last seconds"
+		       : "");
 	printf("arena        %lld bytes, %lld free, %s pages\n", integer_of(arena, "bytes"),
 	       integer_of(arena, "free_bytes"),
 	       json_is_true(json_object_get(arena, "huge")) ? "2 MiB" : "4 KiB");

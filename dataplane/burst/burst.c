@@ -6,13 +6,14 @@
  *     find        flow bucket             -> prefetch backend record, or the Maglev slot
  *     pick        in packet order         -> prefetch backend of the misses
  *     wrap        backend record, headroom
+ *     answer      what no service took, where VIPs are answered for
  *
  * `find` changes nothing. `pick` has the effects and runs strictly in order: a miss looks
  * again, because a packet before it may have placed its flow; and once an entry was overwritten
  * every later hit looks again too. So a burst gives what its packets one by one would. */
 #include "dataplane/burst/burst.h"
 
-#include "dataplane/core/forward.h"
+#include "dataplane/core/reply.h"
 
 struct work {
 	struct packet packets[BURST_MAX];
@@ -21,6 +22,8 @@ struct work {
 	struct flow_hit hits[BURST_MAX];
 	u32 active[BURST_MAX]; /* packets that no stage has settled */
 	u32 active_count;
+	u32 foreign[BURST_MAX]; /* packets that have no service */
+	u32 foreign_count;
 };
 
 static inline void settle(struct burst *burst, u32 i, enum verdict verdict)
@@ -28,20 +31,23 @@ static inline void settle(struct burst *burst, u32 i, enum verdict verdict)
 	burst->verdict[i] = (u8)verdict;
 }
 
-/* Settles a packet that has no service. */
-static void settle_foreign(struct burst *burst, u32 i, enum verdict verdict, u32 l3_len)
+/* Settles a packet that has no service; it may be answered yet. */
+static void settle_foreign(struct burst *burst, struct work *work, u32 i, enum verdict verdict,
+			   u32 l3_len)
 {
 	settle(burst, i, verdict);
 	burst->service[i] = NULL;
 	burst->backend[i] = NULL;
 	burst->backend_number[i] = 0;
 	burst->l3_len[i] = l3_len;
+	work->foreign[work->foreign_count++] = i;
 }
 
 static void stage_parse(struct burst *burst, struct work *work)
 {
 	u32 active = 0;
 
+	work->foreign_count = 0;
 	for (u32 i = 0; i < burst->count; i++)
 		prefetch_write(burst->frame[i]);
 	for (u32 i = 0; i < burst->count; i++) {
@@ -52,7 +58,7 @@ static void stage_parse(struct burst *burst, struct work *work)
 			parse_frame(cursor, burst->frame_bytes[i], &burst->station, packet);
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
-			settle_foreign(burst, i, verdict, 0);
+			settle_foreign(burst, work, i, verdict, 0);
 			continue;
 		}
 		burst->l3_len[i] = packet->l3_len;
@@ -73,7 +79,7 @@ static void stage_service(const struct env *env, struct burst *burst, struct wor
 		const struct service *service;
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
-			settle_foreign(burst, i, verdict, packet->l3_len);
+			settle_foreign(burst, work, i, verdict, packet->l3_len);
 			continue;
 		}
 		service = env_service(env, index);
@@ -102,8 +108,8 @@ static void stage_find(const struct env *env, struct burst *burst, struct work *
 				prefetch_read(
 					&env->tables.backends[service->backends_first + number]);
 		} else {
-			prefetch_read(&env_maglev_table(
-				env, service)[maglev_slot(key->hash, service->maglev_size)]);
+			prefetch_read(&env_maglev_table(env, service->maglev_offset)[maglev_slot(
+				key->hash, service->maglev_size)]);
 		}
 	}
 }
@@ -178,6 +184,38 @@ static void stage_wrap(struct burst *burst, struct work *work)
 	}
 }
 
+/* Answers a packet itself, where that is due. */
+static enum verdict answer(const struct env *env, struct burst *burst, u32 i,
+			   const struct packet *packet, enum verdict verdict)
+{
+	struct cursor cursor = {burst->frame[i], burst->frame[i] + burst->contiguous_bytes[i]};
+	u32 contiguous_bytes;
+	struct reply reply;
+
+	if (!reply_consider(env, &burst->station, cursor, burst->frame_bytes[i], packet, verdict,
+			    &reply))
+		return verdict;
+	if (reply.grown_bytes > burst->headroom_bytes[i])
+		return VERDICT_NO_HEADROOM;
+	contiguous_bytes = burst->contiguous_bytes[i] + reply.grown_bytes;
+	burst->frame[i] -= reply.grown_bytes;
+	burst->frame_bytes[i] = reply.frame_bytes;
+	burst->contiguous_bytes[i] =
+		contiguous_bytes < reply.frame_bytes ? contiguous_bytes : reply.frame_bytes;
+	reply_write(burst->frame[i], &reply);
+	return reply.verdict;
+}
+
+/* What no service took may be answered. */
+static void stage_answer(const struct env *env, struct burst *burst, struct work *work)
+{
+	for (u32 k = 0; k < work->foreign_count; k++) {
+		u32 i = work->foreign[k];
+
+		settle(burst, i, answer(env, burst, i, &work->packets[i], burst->verdict[i]));
+	}
+}
+
 void burst_process(struct env *env, struct burst *burst)
 {
 	struct work work;
@@ -188,6 +226,8 @@ void burst_process(struct env *env, struct burst *burst)
 	stage_find(env, burst, &work);
 	stage_pick(env, burst, &work);
 	stage_wrap(burst, &work);
+	if (unlikely(work.foreign_count > 0) && burst->station.answers)
+		stage_answer(env, burst, &work);
 }
 
 void burst_count(struct burst *burst, u32 from, u32 to, struct report_worker *report)

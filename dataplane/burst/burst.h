@@ -16,7 +16,7 @@ struct burst {
 	struct station station;
 
 	/* In: the frame, the bytes of it that are contiguous, its whole length, and how many
-	 * writable bytes lie before it. Out, for a forwarded packet: the new frame. */
+	 * writable bytes lie before it. Out, for what is sent: the new frame. */
 	u8 *frame[BURST_MAX];
 	u32 contiguous_bytes[BURST_MAX];
 	u32 frame_bytes[BURST_MAX];
@@ -34,8 +34,8 @@ struct burst {
 
 /* Settles every packet of the burst, in order. A forwarded frame is wrapped in place: `frame`
  * moves into the headroom, `frame_bytes` and `contiguous_bytes` follow and lose any Ethernet
- * padding. Frames that aren't forwarded are untouched. Counts nothing: a packet may yet fail to
- * be sent. */
+ * padding. A reply takes its frame's place likewise, and goes where that came from. Other frames
+ * are untouched. Counts nothing: a packet may yet fail to be sent. */
 void burst_process(struct env *env, struct burst *burst);
 
 /* Counts the packets [from, to) of a burst by verdict, service and backend. Call it when what

@@ -45,6 +45,7 @@ struct packet {
 struct station {
 	u8 mac[6];
 	bool any_mac; /* take every unicast destination (a replay without a fixed MAC) */
+	bool answers; /* ARP and neighbour discovery for the VIPs */
 };
 
 #endif

@@ -13,6 +13,9 @@ enum action { ACTION_FORWARD, ACTION_REPLY, ACTION_PASS, ACTION_DROP, ACTION_COU
 #define VERDICTS(V)                                                                                \
 	V(FLOW, FORWARD, "flow", "the flow table knows the flow's backend")                        \
 	V(MAGLEV, FORWARD, "maglev", "the Maglev table chose the backend")                         \
+	V(ARP, REPLY, "arp", "ARP asked for a service's address, and `answer: arp` is set")        \
+	V(NEIGHBOUR, REPLY, "neighbour",                                                           \
+	  "neighbour discovery asked for a service's address, and `answer: arp` is set")           \
 	V(NOT_IP, PASS, "not_ip", "not IPv4 or IPv6, such as ARP")                                 \
 	V(VLAN, PASS, "vlan", "VLAN-tagged; this version leaves tags to the kernel")               \
 	V(OTHER_MAC, PASS, "other_mac", "addressed to another station")                            \
@@ -58,6 +61,12 @@ static inline enum action verdict_action(enum verdict verdict)
 #undef VERDICT_ACTION
 	};
 	return (enum action)actions[verdict];
+}
+
+/* Whether something goes out on the wire. */
+static inline bool verdict_sends(enum verdict verdict)
+{
+	return verdict_action(verdict) <= ACTION_REPLY;
 }
 
 #ifndef __bpf__

@@ -13,10 +13,14 @@ enum {
 	UDP_HEADER_BYTES = 8,
 	TCP_HEADER_BYTES = 20,
 	GUE_HEADER_BYTES = 4,
+	ARP_PACKET_BYTES = 28,
+	NEIGHBOUR_MESSAGE_BYTES = 24,
+	NEIGHBOUR_LINK_BYTES = 8,
 };
 
 enum {
 	ETHERTYPE_IPV4 = 0x0800,
+	ETHERTYPE_ARP = 0x0806,
 	ETHERTYPE_VLAN = 0x8100,
 	ETHERTYPE_QINQ = 0x88a8,
 	ETHERTYPE_IPV6 = 0x86dd,
@@ -94,6 +98,45 @@ struct udp_header { /* RFC 768 */
 	be16 csum;
 } packed_struct;
 
+enum { ARP_ETHERNET = 1, ARP_REQUEST = 1, ARP_REPLY = 2 };
+
+struct arp_packet { /* RFC 826, for IPv4 over Ethernet */
+	be16 hardware;
+	be16 protocol;
+	u8 hardware_len;
+	u8 protocol_len;
+	be16 operation;
+	u8 sender_mac[6];
+	be32 sender;
+	u8 target_mac[6];
+	be32 target;
+} packed_struct;
+
+enum {
+	ND_SOLICITATION = 135,
+	ND_ADVERTISEMENT = 136,
+	ND_SOURCE_LINK = 1,
+	ND_TARGET_LINK = 2,
+	ND_HOP_LIMIT = 255, /* proves that no router has forwarded it */
+};
+
+#define ND_SOLICITED BE32(1u << 30)
+#define ND_OVERRIDE BE32(1u << 29)
+
+struct neighbour_message { /* RFC 4861 sections 4.3 and 4.4 */
+	u8 type;
+	u8 code;
+	be16 csum;
+	be32 flags; /* reserved in a solicitation */
+	u8 target[16];
+} packed_struct;
+
+struct neighbour_link { /* RFC 4861 section 4.6.1 */
+	u8 type;
+	u8 len; /* in units of 8 bytes */
+	u8 mac[6];
+} packed_struct;
+
 struct gue_header { /* draft-ietf-intarea-gue section 3, variant 0 without options */
 	u8 variant_control_hlen;
 	u8 protocol;
@@ -106,5 +149,8 @@ _Static_assert(sizeof(struct ipv6_header) == IPV6_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct tcp_header) == TCP_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct udp_header) == UDP_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct gue_header) == GUE_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct arp_packet) == ARP_PACKET_BYTES, "wire");
+_Static_assert(sizeof(struct neighbour_message) == NEIGHBOUR_MESSAGE_BYTES, "wire");
+_Static_assert(sizeof(struct neighbour_link) == NEIGHBOUR_LINK_BYTES, "wire");
 
 #endif

@@ -50,7 +50,7 @@ static bool have(unsigned capability)
 	       capng_have_capability(CAPNG_EFFECTIVE, capability) == 1;
 }
 
-bool device_check_tap(char *text, size_t text_bytes)
+bool device_check_tap(const char *device, u32 mtu, char *text, size_t text_bytes)
 {
 	int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC);
 
@@ -68,20 +68,31 @@ bool device_check_tap(char *text, size_t text_bytes)
 	return false;
 }
 
-bool device_check_af_packet(const char *kernel_name, char *text, size_t text_bytes)
+/* The kernel's interface that the device stands on. */
+static bool check_iface(const char *device, char *name, size_t name_bytes, char *text,
+			size_t text_bytes)
 {
-	if (kernel_name[0] == '\0') {
+	device_option(device, "iface", name, name_bytes);
+	if (name[0] == '\0')
 		snprintf(text, text_bytes,
 			 "lacks the kernel's interface to listen at: write `device: "
-			 "\"net_af_packet0,iface=NAME\"`");
-		return false;
-	}
-	if (if_nametoindex(kernel_name) == 0) {
+			 "\"%.*s,iface=NAME\"`",
+			 (int)strcspn(device, ","), device);
+	else if (if_nametoindex(name) == 0)
 		snprintf(text, text_bytes,
 			 "should listen at %s, which does not exist; `ip link` shows what does",
-			 kernel_name);
+			 name);
+	else
+		return true;
+	return false;
+}
+
+bool device_check_af_packet(const char *device, u32 mtu, char *text, size_t text_bytes)
+{
+	char name[IF_NAMESIZE];
+
+	if (!check_iface(device, name, sizeof(name), text, text_bytes))
 		return false;
-	}
 	if (have(CAP_NET_RAW))
 		return true;
 	snprintf(text, text_bytes,
@@ -90,7 +101,7 @@ bool device_check_af_packet(const char *kernel_name, char *text, size_t text_byt
 	return false;
 }
 
-bool device_check_pci(const char *device, char *text, size_t text_bytes)
+bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes)
 {
 	char path[128];
 

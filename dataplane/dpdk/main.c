@@ -110,7 +110,7 @@ static int flows_create(const struct config_dataplane *config, u32 workers_count
 {
 	u64 least = (u64)workers_count * FLOW_TABLE_MIN_BUCKETS;
 	u64 buckets = config->flows * 2 / FLOW_BUCKET_ENTRIES;
-	u64 need_bytes = (buckets < least ? least : buckets) * sizeof(struct flow_bucket);
+	u64 need_bytes = (buckets < least ? least : buckets) * FLOW_TABLE_BUCKET_BYTES;
 	int err = -ENOMEM;
 
 	if (need_bytes < memory_available_bytes())
@@ -180,7 +180,7 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 	int status = EX_OK;
 
 	for (u32 i = 0; i < ports->count; i++)
-		if (ports->list[i].kind == PORT_PCI)
+		if (ports->list[i].kind->pci)
 			pci[setup.pci_count++] = ports->list[i].config->device;
 	setup.worker_cpus = program->cores.list;
 	setup.workers_count = program->cores.count;

@@ -34,25 +34,16 @@ static const u8 no_mac[6];
 
 /* --- Before DPDK starts --------------------------------------------------------------- */
 
-static enum port_kind kind_of(const char *device)
-{
-	if (eal_device_is_pci(device))
-		return PORT_PCI;
-	if (strncmp(device, "net_tap", 7) == 0)
-		return PORT_TAP;
-	return strncmp(device, "net_af_packet", 13) == 0 ? PORT_AF_PACKET : PORT_OTHER;
-}
-
 static void port_prepare(struct port *port, const struct config_interface *config)
 {
 	*port = (struct port){
 		.config = config,
-		.kind = kind_of(config->device),
+		.kind = port_kind_of(config->device),
 		.mtu = config->mtu,
 		.rx_descriptors = DESCRIPTORS_MAX,
 		.tx_descriptors = DESCRIPTORS_MAX,
 	};
-	if (port->kind == PORT_AF_PACKET) {
+	if (port->kind->has_iface) {
 		device_option(config->device, "iface", port->kernel_name,
 			      sizeof(port->kernel_name));
 		if (port->mtu == 0)
@@ -64,21 +55,13 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 
 static bool port_check(const struct port *port)
 {
+	const char *device = port->config->device;
 	char text[512];
-	bool fine = true;
 
-	if (port->config->device[0] == '\0')
+	if (device[0] == '\0')
 		snprintf(text, sizeof(text),
 			 "has no `device:`, which tells shunt-dpdk what to open");
-	else if (port->kind == PORT_TAP)
-		fine = device_check_tap(text, sizeof(text));
-	else if (port->kind == PORT_AF_PACKET)
-		fine = device_check_af_packet(port->kernel_name, text, sizeof(text));
-	else if (port->kind == PORT_PCI)
-		fine = device_check_pci(port->config->device, text, sizeof(text));
-	else
-		return true;
-	if (port->config->device[0] != '\0' && fine)
+	else if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
 		return true;
 	message("interface %s %s", port->config->name, text);
 	return false;
@@ -163,9 +146,8 @@ static void station_choose(struct port *port, const struct rte_ether_addr *devic
 		return;
 	}
 	memcpy(station->mac, device_mac->addr_bytes, 6);
-	if (port->kind != PORT_TAP)
+	if (!port->kind->kernel_is_peer)
 		return;
-	/* The device's MAC is that of the kernel's end too. */
 	station->mac[0] |= RTE_ETHER_LOCAL_ADMIN_ADDR;
 	station->mac[5] ^= 1;
 	message("interface %s: the balancer's MAC is %02x:%02x:%02x:%02x:%02x:%02x, since the "
@@ -193,9 +175,9 @@ static int port_open(struct port *port)
 	int err = 0;
 
 	device_name(port->config->device, name, sizeof(name));
-	if (port->kind == PORT_TAP)
+	if (port->kind->kernel_is_peer)
 		tap_signals_take();
-	if (port->kind != PORT_PCI)
+	if (!port->kind->pci)
 		err = rte_dev_probe(port->config->device);
 	if (err == 0)
 		err = rte_eth_dev_get_port_by_name(name, &port->id);
@@ -204,14 +186,14 @@ static int port_open(struct port *port)
 	if (err) {
 		message("interface %s: DPDK cannot open the device `%s` (%s)%s", port->config->name,
 			port->config->device, rte_strerror(-err),
-			port->kind == PORT_PCI
+			port->kind->pci
 				? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
 				: "");
 		return -ENODEV;
 	}
 	port->open = true;
 	station_choose(port, &mac);
-	if (port->kind == PORT_AF_PACKET)
+	if (port->kind->kernel_sees_all)
 		message("interface %s: the kernel sees every packet of %s too, and fragments are "
 			"not supported there; keep net.ipv4.ip_forward off, or it forwards them "
 			"a second time",
@@ -221,37 +203,11 @@ static int port_open(struct port *port)
 
 /* --- Queues --------------------------------------------------------------------------- */
 
-/* Whether the device spreads what it receives over all its queues, used or not. */
-static bool spreads_always(const struct port *port)
-{
-	return port->kind == PORT_AF_PACKET || strncmp(port->config->device, "net_af_xdp", 10) == 0;
-}
-
-/* The device's option that says how many pairs it has; NULL where it is not for us to say. */
-static const char *queues_option(const struct port *port)
-{
-	static const struct {
-		const char *device, *option;
-	} options[] = {
-		{"net_af_packet", "qpairs"},   {"net_af_xdp", "queue_count"},
-		{"net_virtio_user", "queues"}, {"net_vhost", "queues"},
-		{"virtio_user", "queues"},     {"eth_vhost", "queues"},
-	};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (strncmp(port->config->device, options[i].device, strlen(options[i].device)) ==
-		    0)
-			return options[i].option;
-	return NULL;
-}
-
 void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes)
 {
-	const char *option = queues_option(port);
-
-	if (option)
-		snprintf(out, out_bytes, "write `%s=%u` into its `device:`", option,
-			 workers_wanted);
+	if (port->kind->queues_option)
+		snprintf(out, out_bytes, "write `%s=%u` into its `device:`",
+			 port->kind->queues_option, workers_wanted);
 	else
 		snprintf(out, out_bytes, "the device has no more, so name fewer cores");
 }
@@ -279,12 +235,12 @@ static int queues_check(const struct ports *ports)
 	for (u32 i = 0; i < ports->count; i++) {
 		const struct port *port = &ports->list[i];
 
-		if (!spreads_always(port) || port->queues_max <= ports->workers_count)
+		if (!port->kind->spreads_always || port->queues_max <= ports->workers_count)
 			continue;
 		message("interface %s: the device spreads packets over %u queues, but %u worker%s "
 			"would serve them: write `%s=%u`, or name %u cores in `workers:`",
 			port->config->name, port->queues_max, ports->workers_count,
-			ports->workers_count == 1 ? "" : "s", queues_option(port),
+			ports->workers_count == 1 ? "" : "s", port->kind->queues_option,
 			ports->workers_count, port->queues_max);
 		err = -EINVAL;
 	}
@@ -346,7 +302,7 @@ static int port_configure(struct port *port, u32 queues_count)
 	if (err)
 		return err;
 	limit = mtu_limit(&info);
-	if (port->mtu > limit && port->kind == PORT_PCI) {
+	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
 		message("interface %s: the device takes an MTU of %u at most", port->config->name,
 			limit);
 		return -EINVAL;
@@ -391,8 +347,7 @@ static int port_start(struct port *port, u32 queues_count, struct rte_mempool *p
 		return err;
 	}
 	port->started = true;
-	if ((port->kind == PORT_PCI || port->kind == PORT_AF_PACKET) &&
-	    rte_eth_macaddr_get(port->id, &mac) == 0 &&
+	if (port->kind->filters_mac && rte_eth_macaddr_get(port->id, &mac) == 0 &&
 	    memcmp(mac.addr_bytes, port->station.mac, 6) != 0 &&
 	    rte_eth_promiscuous_enable(port->id) != 0)
 		message("interface %s: the device cannot receive for a MAC that is not its own; "
@@ -438,9 +393,9 @@ void port_describe(const struct port *port, struct attach_port *out)
 	*out = (struct attach_port){.mtu = port->mtu};
 	snprintf(out->name, sizeof(out->name), "%s", port->config->name);
 	/* A tap's interface may live in another namespace: the kernel's routes say nothing. */
-	if (port->kind == PORT_AF_PACKET)
+	if (port->kind->has_iface)
 		memcpy(out->kernel_name, port->kernel_name, sizeof(out->kernel_name));
-	else if (port->kind != PORT_TAP)
+	else if (!port->kind->kernel_is_peer)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
 	memcpy(out->mac, port->station.mac, 6);
 	memcpy(out->gateway_mac, port->config->gateway_mac, 6);

@@ -6,18 +6,17 @@
 
 #include "config/config.h"
 #include "dataplane/core/packet.h"
+#include "dataplane/dpdk/port_kind.h"
 #include "dataplane/state/attach.h"
 
 #define PORTS_MAX CONFIG_INTERFACES_MAX
 
 struct rte_mempool;
 
-enum port_kind { PORT_PCI, PORT_TAP, PORT_AF_PACKET, PORT_OTHER };
-
 struct port {
 	const struct config_interface *config;
-	char kernel_name[16]; /* of net_af_packet: the interface that it listens at */
-	enum port_kind kind;
+	const struct port_kind *kind;
+	char kernel_name[16];               /* the value of `iface=`, where the kind has one */
 	u16 id;                             /* DPDK's number */
 	u16 mtu;                            /* bytes of an IP packet */
 	u16 rx_descriptors, tx_descriptors; /* of each queue */

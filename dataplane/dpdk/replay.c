@@ -206,6 +206,7 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	if (err)
 		return err;
 	env->flows = flow_tables_of(&replay->flows, 0);
+	env->flow_owners = flow_tables_owners(&replay->flows, 0);
 	env->flow_buckets = replay->flows.buckets_count;
 	if (!burst_follow(&replay->attachment->arena, &root_offset, env,
 			  report_worker(&replay->attachment->report, 0))) {
@@ -267,7 +268,7 @@ static int trace_burst(struct replay *replay)
 		replay->trace[replay->trace_count++] = (struct replay_record){
 			.n = replay->n++,
 			.verdict = (u8)verdict,
-			.sent = verdict_action(verdict) == ACTION_FORWARD,
+			.sent = verdict_sends(verdict),
 			.service_number = burst->service[i] ? burst->service[i]->number : 0,
 			.backend_number = burst->backend_number[i],
 		};

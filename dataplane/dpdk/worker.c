@@ -159,6 +159,7 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 {
 	worker->elder = elder;
 	worker->relay.env.flows = flow_tables_of(flows, worker->number);
+	worker->relay.env.flow_owners = flow_tables_owners(flows, worker->number);
 	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
 }
 

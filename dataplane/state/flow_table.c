@@ -17,9 +17,13 @@
 static struct flow_tables tables_of(void *base, const struct flow_table_header *layout,
 				    size_t size_bytes, int fd)
 {
+	struct flow_bucket *buckets = (struct flow_bucket *)((u8 *)base + FLOW_TABLE_HEADER_BYTES);
+
 	return (struct flow_tables){
 		.header = base,
-		.buckets = (struct flow_bucket *)((u8 *)base + FLOW_TABLE_HEADER_BYTES),
+		.buckets = buckets,
+		.owners = (struct flow_owners *)(buckets + (size_t)layout->workers_count *
+								   layout->buckets_count),
 		.workers_count = layout->workers_count,
 		.buckets_count = layout->buckets_count,
 		.tick_ms = layout->tick_ms,
@@ -28,9 +32,11 @@ static struct flow_tables tables_of(void *base, const struct flow_table_header *
 	};
 }
 
-static size_t tables_bytes(const struct flow_tables *tables)
+/* Of a whole file with this layout, whose numbers are within their bounds. */
+static size_t file_bytes(u32 workers_count, u32 buckets_count)
 {
-	return (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket);
+	return FLOW_TABLE_HEADER_BYTES +
+	       (size_t)workers_count * buckets_count * FLOW_TABLE_BUCKET_BYTES;
 }
 
 int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
@@ -43,10 +49,7 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 		buckets = FLOW_TABLE_MIN_BUCKETS;
 	if (buckets > FLOW_TABLE_MAX_BUCKETS)
 		return -E2BIG;
-	err = memory_create("shunt-flows",
-			    FLOW_TABLE_HEADER_BYTES +
-				    buckets * workers_count * sizeof(struct flow_bucket),
-			    &memory);
+	err = memory_create("shunt-flows", file_bytes(workers_count, (u32)buckets), &memory);
 	if (err)
 		return err;
 	*(struct flow_table_header *)memory.base = (struct flow_table_header){
@@ -98,19 +101,37 @@ static const char *file_fault(int fd, size_t *size_bytes)
 	return NULL;
 }
 
+static const char *version_fault(const struct flow_table_header *layout)
+{
+	if (layout->magic != FLOW_TABLE_MAGIC || layout->abi != FLOW_TABLE_ABI)
+		return "they are of another version";
+	return NULL;
+}
+
+/* Whether the layout that a header claims lies inside a file of this size. */
+static const char *bounds_fault(const struct flow_table_header *layout, size_t size_bytes)
+{
+	const char *fault = version_fault(layout);
+
+	if (fault)
+		return fault;
+	if (layout->workers_count == 0 || layout->workers_count > FLOW_TABLE_MAX_WORKERS ||
+	    layout->buckets_count < FLOW_TABLE_MIN_BUCKETS ||
+	    layout->buckets_count > FLOW_TABLE_MAX_BUCKETS || layout->tick_ms == 0)
+		return "their header is wrong";
+	if (size_bytes < file_bytes(layout->workers_count, layout->buckets_count))
+		return "they are smaller than their header says";
+	return NULL;
+}
+
 /* What makes them of no use, however they are laid out. */
 static const char *layout_fault(const struct flow_table_header *layout, size_t size_bytes,
 				u32 tick_ms, u64 tick)
 {
-	u64 room = (size_bytes - FLOW_TABLE_HEADER_BYTES) / sizeof(struct flow_bucket);
+	const char *fault = bounds_fault(layout, size_bytes);
 
-	if (layout->magic != FLOW_TABLE_MAGIC || layout->abi != FLOW_TABLE_ABI)
-		return "they are of another version";
-	if (layout->workers_count == 0 || layout->workers_count > FLOW_TABLE_MAX_WORKERS ||
-	    layout->buckets_count < FLOW_TABLE_MIN_BUCKETS ||
-	    layout->buckets_count > FLOW_TABLE_MAX_BUCKETS ||
-	    (u64)layout->workers_count * layout->buckets_count > room)
-		return "their sizes contradict each other";
+	if (fault)
+		return fault;
 	if (layout->tick_ms != tick_ms)
 		return "their ages count otherwise: `flow_timeout:` has changed";
 	/* Six bits of age would take some dead entries for live ones. */
@@ -202,6 +223,46 @@ void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
 {
 	if (tables->header->incarnation == incarnation)
 		return;
-	memset(tables->buckets, 0, tables_bytes(tables));
+	memset(tables->buckets, 0,
+	       (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket));
 	tables->header->incarnation = incarnation;
+}
+
+/* --- For who only reads ---------------------------------------------------------------- */
+
+static const char *map(int fd, struct flow_tables *tables)
+{
+	struct flow_table_header layout;
+	size_t size_bytes;
+	const char *fault = file_fault(fd, &size_bytes);
+	void *base;
+
+	if (fault)
+		return fault;
+	base = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		return "they cannot be mapped";
+	memcpy(&layout, base, sizeof(layout));
+	fault = bounds_fault(&layout, size_bytes);
+	if (fault)
+		munmap(base, size_bytes);
+	else
+		*tables = tables_of(base, &layout, size_bytes, -1);
+	return fault;
+}
+
+int flow_tables_map(int fd, struct flow_tables *tables, char *text, size_t text_bytes)
+{
+	const char *fault = map(fd, tables);
+
+	if (!fault)
+		return 0;
+	snprintf(text, text_bytes, "%s", fault);
+	return -EINVAL;
+}
+
+void flow_tables_unmap(struct flow_tables *tables)
+{
+	munmap(tables->header, tables->size_bytes);
+	*tables = (struct flow_tables){.fd = -1};
 }

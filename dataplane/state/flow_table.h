@@ -11,11 +11,12 @@
 #include "dataplane/state/flow_elder.h"
 
 #define FLOW_TABLE_MAGIC 0x0a776f6c6662740aull
-#define FLOW_TABLE_ABI 2
+#define FLOW_TABLE_ABI 3
 #define FLOW_TABLE_HEADER_BYTES 4096
 #define FLOW_TABLE_MIN_BUCKETS 65536 /* more than the highest service number */
 #define FLOW_TABLE_MAX_BUCKETS (1u << 31)
 #define FLOW_TABLE_MAX_WORKERS 128
+#define FLOW_TABLE_BUCKET_BYTES (sizeof(struct flow_bucket) + sizeof(struct flow_owners))
 
 struct flow_table_header {
 	u64 magic;
@@ -27,11 +28,12 @@ struct flow_table_header {
 	u64 last_tick cache_aligned; /* in which a worker was at work; written once a tick */
 };
 
-/* All workers' tables, mapped and locked. The layout is our own copy: other processes hold the
- * file too. */
+/* All workers' tables, mapped; locked, too, by who writes them. The layout is our own copy: other
+ * processes hold the file too. */
 struct flow_tables {
 	struct flow_table_header *header;
 	struct flow_bucket *buckets; /* workers_count * buckets_count */
+	struct flow_owners *owners;  /* behind all buckets, as many */
 	u32 workers_count, buckets_count, tick_ms;
 	size_t size_bytes;
 	int fd;
@@ -68,6 +70,19 @@ static inline struct flow_bucket *flow_tables_of(const struct flow_tables *table
 {
 	return tables->buckets + (size_t)worker * tables->buckets_count;
 }
+
+static inline struct flow_owners *flow_tables_owners(const struct flow_tables *tables, u32 worker)
+{
+	return tables->owners + (size_t)worker * tables->buckets_count;
+}
+
+/* Maps tables that another process writes, or wrote, read-only and whatever their layout, to be
+ * given back by flow_tables_unmap(). Only where they are is made sure of: what they hold is
+ * anybody's, and may change at any time. fd stays the caller's. Returns 0; or -EINVAL with a
+ * sentence in text. */
+int flow_tables_map(int fd, struct flow_tables *tables, char *text, size_t text_bytes)
+	__attribute__((warn_unused_result));
+void flow_tables_unmap(struct flow_tables *tables);
 
 /* Clears every entry unless the tables already belong to this incarnation of the numbers. */
 void flow_tables_adopt(struct flow_tables *tables, u64 incarnation);

@@ -8,6 +8,9 @@
 /* Prepares. Returns 0 or -errno. */
 int store_watch_open(void) __attribute__((warn_unused_result));
 
+/* The mapping around this address is left alone: a thread says so of its stack. */
+void store_watch_spare(const void *address);
+
 /* From begin to end, every store into writable memory that is no thread's stack counts for `who`
  * (0 to 7). One thread at a time may run what is watched. */
 void store_watch_begin(u32 who);

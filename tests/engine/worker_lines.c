@@ -129,16 +129,28 @@ static void bursts_wait(const struct report_worker *report, u64 count, u64 until
 	}
 }
 
+/* In the thread of a worker to be. */
+static int stack_spare(void *unused)
+{
+	int here = 0;
+
+	store_watch_spare(&here);
+	return 0;
+}
+
 /* Runs one worker for a while, and watches when it has settled down. */
 static void worker_watch(u32 number)
 {
 	struct report_worker *report = report_worker(&attachment->report, number);
 	u64 before;
 
+	must(rte_eal_remote_launch(stack_spare, NULL, eal_worker_lcore(number)) == 0 &&
+		     rte_eal_wait_lcore(eal_worker_lcore(number)) == 0,
+	     "a thread does not start");
 	must(worker_hand(&workers.list[number], attachment) == 0, "a worker does not start");
 	bursts_wait(report, BURSTS_WARM, 0);
-	before = bursts(report);
 	store_watch_begin(number);
+	before = bursts(report);
 	bursts_wait(report, before + BURSTS_WATCHED,
 		    now_ms() + (TICKS_WATCHED + 1) * flows.tick_ms);
 	store_watch_end();

@@ -79,6 +79,19 @@ static void check_kept(const struct burst *burst, u32 i, const struct input *inp
 		frame_require(memcmp(burst->frame[i], input->bytes, input->len) == 0);
 }
 
+/* An answer lies inside its block, and is the same as alone. */
+static void check_replied(const struct burst *burst, u32 i, const struct input *input,
+			  const struct outcome *outcome)
+{
+	const u8 *frame = burst->frame[i];
+
+	frame_require(frame >= input->together);
+	frame_require(frame + burst->frame_bytes[i] <=
+		      input->together + input->headroom + input->len);
+	frame_require(burst->frame_bytes[i] == outcome->frame_bytes);
+	frame_require(memcmp(frame, outcome->frame, outcome->frame_bytes) == 0);
+}
+
 static void check_packet(struct fixture *reference, const struct burst *burst, u32 i,
 			 const struct input *input)
 {
@@ -90,6 +103,8 @@ static void check_packet(struct fixture *reference, const struct burst *burst, u
 	if (verdict_action(outcome.verdict) == ACTION_FORWARD) {
 		check_forwarded(burst, i, input);
 		frame_require(memcmp(burst->frame[i], outcome.frame, outcome.frame_bytes) == 0);
+	} else if (verdict_action(outcome.verdict) == ACTION_REPLY) {
+		check_replied(burst, i, input, &outcome);
 	} else {
 		check_kept(burst, i, input);
 	}
@@ -98,7 +113,7 @@ static void check_packet(struct fixture *reference, const struct burst *burst, u
 static void apply_settings(struct fixture *fixture, u8 settings)
 {
 	fixture->env.tables.unmatched_pass = settings & 1;
-	fixture->station.any_mac = settings >> 1 & 1;
+	fixture->station.any_mac = fixture->station.answers = settings >> 1 & 1;
 	fixture->env.tick = settings >> 2;
 }
 

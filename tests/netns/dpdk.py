@@ -330,7 +330,7 @@ def test_another_incarnation_clears_flows(lab):
 def test_another_abi(lab):
     lab.shuntd.do("mode abi")
     lab.shuntd.do("hangup")
-    lab.engine.wait_for("arena ABI 99 .* this program reads ABI 1")
+    lab.engine.wait_for("arena ABI 99 .* this program reads ABI 2")
     lab.forward(range(4000, 4010), ACK)
     lab.shuntd.wait_for("gone")
 

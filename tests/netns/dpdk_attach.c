@@ -70,7 +70,7 @@ static void arena_make(struct stand_in *in)
 	must("arena",
 	     arena_writer_create(tables_bytes(in->plan) * 4 + ARENA_HEADER_BYTES, in->epoch,
 				 in->incarnation, in->plan->counters_count + 1, &in->writer));
-	must("builder", tables_builder_create(in->writer, &in->builder));
+	must("builder", tables_builder_create(in->writer, NULL, &in->builder));
 	must("tables", tables_publish(in->builder, in->plan, 1));
 }
 

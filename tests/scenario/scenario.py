@@ -68,6 +68,10 @@ def passed(reason):
     return Expectation("pass", reason)
 
 
+def reply(out, reason):
+    return Expectation("reply", reason, out=out)
+
+
 def forward(out, service="web", backend=BACKEND4, reason="maglev", free=()):
     return Expectation("forward", reason, service, backend, out, free)
 

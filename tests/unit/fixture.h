@@ -7,7 +7,7 @@
 #ifndef SHUNT_TESTS_FIXTURE_H
 #define SHUNT_TESTS_FIXTURE_H
 
-#include "dataplane/core/forward.h"
+#include "dataplane/core/reply.h"
 #include "dataplane/state/env_user.h"
 #include "tests/unit/frames.h"
 
@@ -132,6 +132,7 @@ static inline struct service *fixture_service(struct fixture *fixture, const cha
 	*service = (struct service){
 		.vip = addr,
 		.maglev_offset = fixture->maglev_used * sizeof(u16),
+		.previous_offset = fixture->maglev_used * sizeof(u16),
 		.maglev_size = FIXTURE_SLOTS,
 		.backends_first = v6 ? FIXTURE_SET : 0,
 		.backends_count = FIXTURE_SET,
@@ -213,6 +214,8 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 		fixture->env.flows = aligned_alloc(64, flows_bytes);
 		frame_require(fixture->env.flows);
 		memset(fixture->env.flows, 0, flows_bytes);
+		fixture->env.flow_owners = calloc(flow_buckets, sizeof(struct flow_owners));
+		frame_require(fixture->env.flow_owners);
 	}
 	return fixture;
 }
@@ -220,6 +223,7 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 static inline void fixture_free(struct fixture *fixture)
 {
 	free(fixture->env.flows);
+	free(fixture->env.flow_owners);
 	free(fixture);
 }
 
@@ -250,6 +254,25 @@ static inline void fixture_wrap(struct outcome *out, const struct packet *packet
 	encap_write(out->frame, out->backend, packet, entropy);
 }
 
+static inline void fixture_answer(const struct fixture *fixture, const struct packet *packet,
+				  struct outcome *out, u32 headroom_bytes)
+{
+	struct cursor cursor = {out->frame, out->frame + out->frame_bytes};
+	struct reply reply;
+
+	if (!reply_consider(&fixture->env, &fixture->station, cursor, out->frame_bytes, packet,
+			    out->verdict, &reply))
+		return;
+	out->verdict = (enum verdict)reply.verdict;
+	if (reply.grown_bytes > headroom_bytes) {
+		out->verdict = VERDICT_NO_HEADROOM;
+		return;
+	}
+	out->frame -= reply.grown_bytes;
+	out->frame_bytes = reply.frame_bytes;
+	reply_write(out->frame, &reply);
+}
+
 /* The reference that a burst must equal. */
 static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame, u32 frame_bytes,
 					     u32 headroom_bytes)
@@ -257,19 +280,21 @@ static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame,
 	const struct env *env = &fixture->env;
 	struct outcome out = {.frame = frame, .frame_bytes = frame_bytes};
 	struct cursor cursor = {frame, frame + frame_bytes};
-	struct packet packet;
+	struct packet packet = {0};
 	struct flow_key key;
 	struct forward_choice choice;
 	enum verdict fits;
-	u32 index;
+	u32 index = 0;
 
 	out.verdict = parse_frame(cursor, frame_bytes, &fixture->station, &packet);
-	if (out.verdict != VERDICT_UNDECIDED)
+	if (out.verdict == VERDICT_UNDECIDED) {
+		out.l3_len = packet.l3_len;
+		out.verdict = forward_service(env, &packet, &index);
+	}
+	if (out.verdict != VERDICT_UNDECIDED) {
+		fixture_answer(fixture, &packet, &out, headroom_bytes);
 		return out;
-	out.l3_len = packet.l3_len;
-	out.verdict = forward_service(env, &packet, &index);
-	if (out.verdict != VERDICT_UNDECIDED)
-		return out;
+	}
 	out.service = env_service(env, index);
 	flow_key_of(out.service, &packet, env_seed(env), &key);
 	out.verdict = forward_pick(env, out.service, &packet, &key,

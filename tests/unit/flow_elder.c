@@ -99,7 +99,7 @@ static enum verdict sent(struct scene *scene, u32 flags, u16 *number)
 /* A backend that the Maglev table doesn't give this flow. */
 static u16 another(const struct scene *scene)
 {
-	u16 maglev = env_maglev(&scene->fixture->env, scene->service,
+	u16 maglev = env_maglev(&scene->fixture->env, scene->service->maglev_offset,
 				maglev_slot(scene->key.hash, scene->service->maglev_size));
 
 	return maglev == BACKEND_IPIP4 ? BACKEND_GUE4 : BACKEND_IPIP4;

@@ -203,16 +203,19 @@ static void a_lying_header_is_refused(void **state)
 	} cases[] = {
 		{offsetof(struct flow_table_header, magic), 8, 1, "another version"},
 		{offsetof(struct flow_table_header, abi), 4, FLOW_TABLE_ABI - 1, "another version"},
-		{offsetof(struct flow_table_header, workers_count), 4, 0, "contradict"},
-		{offsetof(struct flow_table_header, workers_count), 4, 0xffffffff, "contradict"},
-		{offsetof(struct flow_table_header, buckets_count), 4, 0xffffffff, "contradict"},
-		{offsetof(struct flow_table_header, buckets_count), 4, 0, "contradict"},
+		{offsetof(struct flow_table_header, workers_count), 4, 0, "header is wrong"},
+		{offsetof(struct flow_table_header, workers_count), 4, 0xffffffff,
+		 "header is wrong"},
+		{offsetof(struct flow_table_header, buckets_count), 4, 0xffffffff,
+		 "header is wrong"},
+		{offsetof(struct flow_table_header, buckets_count), 4, 0, "header is wrong"},
 		{offsetof(struct flow_table_header, buckets_count), 4, FLOW_TABLE_MIN_BUCKETS - 1,
-		 "contradict"},
+		 "header is wrong"},
 		{offsetof(struct flow_table_header, buckets_count), 4, FLOW_TABLE_MIN_BUCKETS * 2,
-		 "contradict"},
-		{offsetof(struct flow_table_header, workers_count), 4, 2, "contradict"},
-		{offsetof(struct flow_table_header, tick_ms), 4, 0, "`flow_timeout:`"},
+		 "smaller than their header says"},
+		{offsetof(struct flow_table_header, workers_count), 4, 2,
+		 "smaller than their header says"},
+		{offsetof(struct flow_table_header, tick_ms), 4, 0, "header is wrong"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -41,7 +41,7 @@ static void arena_open(struct fixture *fixture, u64 size_bytes)
 	char message[256] = "";
 
 	assert_int_equal(arena_writer_create(size_bytes, 1, 1, 4096, &fixture->writer), 0);
-	assert_int_equal(tables_builder_create(fixture->writer, &fixture->builder), 0);
+	assert_int_equal(tables_builder_create(fixture->writer, NULL, &fixture->builder), 0);
 	assert_int_equal(arena_attach(arena_writer_fd(fixture->writer), &fixture->view, message,
 				      sizeof(message)),
 			 0);
@@ -172,7 +172,7 @@ static void test_records_of_backends(void **state)
 	assert_int_equal(backend->outer.v6.next_header, 17);
 
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
-		assert_int_equal(env_maglev(&fixture.env, service, slot), 3);
+		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 3);
 	fixture_close(&fixture);
 }
 
@@ -229,14 +229,14 @@ static void test_a_backend_that_is_down(void **state)
 	assert_int_equal(env_backend(&fixture.env, service, 2)->flags,
 			 BACKEND_PRESENT | BACKEND_REACHABLE);
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
-		assert_int_equal(env_maglev(&fixture.env, service, slot), 2);
+		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 2);
 
 	fixture.plan->services[0].backends[1].up = false;
 	assert_true(plan_service_judge(&fixture.plan->services[0]));
 	publish(&fixture, 2);
 	service = find(&fixture, "203.0.113.10", 443, 6);
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
-		assert_int_equal(env_maglev(&fixture.env, service, slot), 0);
+		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 0);
 	fixture_close(&fixture);
 }
 

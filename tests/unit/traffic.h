@@ -5,6 +5,7 @@
 #define SHUNT_TESTS_TRAFFIC_H
 
 #include "tests/unit/fixture.h"
+#include "tests/unit/questions.h"
 #include "tests/unit/samples.h"
 
 static inline void traffic_ordinary(struct random *random, struct frame *frame)
@@ -47,10 +48,12 @@ static inline void traffic_ordinary(struct random *random, struct frame *frame)
 	frame_build(frame, &spec);
 }
 
-/* One frame in six is a sample, one in twelve has a byte overwritten, some are cut. */
+/* One frame in sixteen asks for an address, one in six is a sample, one in twelve has a byte overwritten, some are cut. */
 static inline void traffic_frame(struct random *random, struct frame *frame)
 {
-	if (random_one_in(random, 6))
+	if (random_one_in(random, 16))
+		question_build(&questions[random_below(random, ARRAY_LEN(questions))], frame);
+	else if (random_one_in(random, 6))
 		sample_build(&samples[random_below(random, ARRAY_LEN(samples))], frame);
 	else
 		traffic_ordinary(random, frame);
@@ -90,6 +93,8 @@ static inline void traffic_change(struct random *random, struct fixture *fixture
 		traffic_disturb(random, fixture);
 	if (random_one_in(random, 8))
 		fixture->env.tables.unmatched_pass ^= true;
+	if (random_one_in(random, 8))
+		fixture->station.answers ^= true;
 	if (random_one_in(random, 6))
 		for (u32 i = FIXTURE_FIRST; i <= FIXTURE_LAST; i++) {
 			fixture_backend(&fixture->backends[i], i, false);

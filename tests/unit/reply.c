@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is answered for a VIP, what isn't, and every byte of the answers; alone and in a burst;
+ * cut at every length. */
+#include "dataplane/burst/burst.h"
+
+#include "tests/unit/cmocka_help.h"
+#include "tests/unit/fixture.h"
+#include "tests/unit/questions.h"
+
+enum { ROOM = 64 };
+
+/* A frame at the very end of a block, with room before it. */
+struct asked {
+	u8 *block;
+	u32 len;
+	struct outcome outcome;
+};
+
+static struct asked ask(struct fixture *fixture, const struct frame *frame, u32 len, u32 headroom)
+{
+	struct asked asked = {malloc(headroom + len), len, {0}};
+
+	frame_require(asked.block != NULL);
+	memcpy(asked.block + headroom, frame->bytes, len);
+	asked.outcome = fixture_forward(fixture, asked.block + headroom, len, headroom);
+	return asked;
+}
+
+static struct fixture *answering(void)
+{
+	struct fixture *fixture = fixture_new(0);
+
+	fixture->station.answers = true;
+	return fixture;
+}
+
+static const struct question_spec *question_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++)
+		if (strcmp(questions[i].name, name) == 0)
+			return &questions[i];
+	abort();
+}
+
+static void every_question_gets_its_verdict(void **state)
+{
+	struct fixture *fixture = answering();
+
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+		struct frame frame;
+		struct asked asked;
+
+		question_build(&questions[i], &frame);
+		asked = ask(fixture, &frame, frame.len, ROOM);
+		if (asked.outcome.verdict != questions[i].verdict)
+			fail_msg("%s: %s, not %s", questions[i].name,
+				 verdict_reason(asked.outcome.verdict),
+				 verdict_reason(questions[i].verdict));
+		if (verdict_action(asked.outcome.verdict) != ACTION_REPLY)
+			assert_memory_equal(asked.block + ROOM, frame.bytes, frame.len);
+		free(asked.block);
+	}
+	fixture_free(fixture);
+}
+
+static void nothing_is_answered_unless_told_to(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+		struct frame frame;
+		struct asked asked;
+
+		question_build(&questions[i], &frame);
+		asked = ask(fixture, &frame, frame.len, ROOM);
+		assert_int_not_equal(verdict_action(asked.outcome.verdict), ACTION_REPLY);
+		free(asked.block);
+	}
+	fixture_free(fixture);
+}
+
+static void an_arp_reply_is_that_of_rfc_826(void **state)
+{
+	static const u8 wanted[42] = {
+		0x02, 0,    0,    0, 0, 0x02, 0x02, 0, 0,   0,  0,
+		0x01, 0x08, 0x06, 0, 1, 0x08, 0,    6, 4,   0,  2, /* a reply */
+		0x02, 0,    0,    0, 0, 0x01, 203,  0, 113, 10,    /* from the VIP */
+		0x02, 0,    0,    0, 0, 0x02, 192,  0, 2,   7,
+	};
+	struct fixture *fixture = answering();
+	struct frame frame;
+	struct asked asked;
+
+	question_build(question_named("ARP request"), &frame);
+	asked = ask(fixture, &frame, frame.len, 0);
+	assert_int_equal(asked.outcome.frame_bytes, 60); /* no shorter than Ethernet allows */
+	assert_memory_equal(asked.outcome.frame, wanted, sizeof(wanted));
+	free(asked.block);
+	fixture_free(fixture);
+}
+
+/* RFC 4861 sections 4.4 and 7.2.4. */
+static void advertised(const char *name, const char *to, const u8 *to_mac, u8 flags)
+{
+	struct fixture *fixture = answering();
+	const struct question_spec *spec = question_named(name);
+	struct frame frame;
+	struct asked asked;
+	const u8 *ip, *l4;
+	u8 address[16];
+
+	question_build(spec, &frame);
+	asked = ask(fixture, &frame, frame.len, ROOM);
+	assert_int_equal(asked.outcome.verdict, VERDICT_NEIGHBOUR);
+	assert_int_equal(asked.outcome.frame_bytes, 86);
+	assert_memory_equal(asked.outcome.frame, to_mac, 6);
+	assert_memory_equal(asked.outcome.frame + 6, frame_our_mac, 6);
+	assert_int_equal(get16(asked.outcome.frame + 12), 0x86dd);
+	ip = asked.outcome.frame + 14;
+	l4 = ip + 40;
+	assert_int_equal(get32(ip), 6u << 28);
+	assert_int_equal(get16(ip + 4), 32);
+	assert_int_equal(ip[6], 58);
+	assert_int_equal(ip[7], 255);
+	inet_pton(AF_INET6, spec->about, address);
+	assert_memory_equal(ip + 8, address, 16);
+	assert_memory_equal(l4 + 8, address, 16);
+	inet_pton(AF_INET6, to, address);
+	assert_memory_equal(ip + 24, address, 16);
+	assert_int_equal(l4[0], 136);
+	assert_int_equal(l4[1], 0);
+	assert_int_equal(l4[4], flags);
+	assert_int_equal(l4[5] | l4[6] | l4[7], 0);
+	assert_int_equal(l4[24], 2);
+	assert_int_equal(l4[25], 1);
+	assert_memory_equal(l4 + 26, frame_our_mac, 6);
+	assert_int_equal(frame_sum(l4, 32, frame_sum(ip + 8, 32, 32 + 58)), 0xffff);
+	free(asked.block);
+	fixture_free(fixture);
+}
+
+static void an_advertisement_is_that_of_rfc_4861(void **state)
+{
+	static const u8 all_nodes[6] = {0x33, 0x33, 0, 0, 0, 1};
+
+	advertised("solicitation", ASKER_V6, frame_peer_mac, 0x60);
+	advertised("solicitation without an option", ASKER_V6, frame_peer_mac, 0x60);
+	advertised("solicitation with a nonce", ASKER_V6, frame_peer_mac, 0x60);
+	advertised("probe", "ff02::1", all_nodes, 0x20);
+}
+
+static void an_answer_that_has_no_room_is_dropped(void **state)
+{
+	struct fixture *fixture = answering();
+	struct frame frame;
+	struct asked asked;
+
+	question_build(question_named("probe"), &frame);
+	asked = ask(fixture, &frame, frame.len, REPLY_GROWN_MAX - 1);
+	assert_int_equal(asked.outcome.verdict, VERDICT_NO_HEADROOM);
+	free(asked.block);
+	fixture_free(fixture);
+}
+
+static enum verdict in_a_burst(struct fixture *fixture, const struct frame *frame, u32 len,
+			       u32 frame_bytes, struct outcome *outcome)
+{
+	static struct burst burst;
+	u8 *block = malloc(ROOM + len);
+
+	frame_require(block != NULL);
+	memcpy(block + ROOM, frame->bytes, len);
+	burst = (struct burst){.count = 1, .station = fixture->station};
+	burst.frame[0] = block + ROOM;
+	burst.contiguous_bytes[0] = len;
+	burst.frame_bytes[0] = frame_bytes;
+	burst.headroom_bytes[0] = ROOM;
+	burst_process(&fixture->env, &burst);
+	if (outcome) {
+		assert_int_equal(burst.frame_bytes[0], outcome->frame_bytes);
+		assert_memory_equal(burst.frame[0], outcome->frame, outcome->frame_bytes);
+	}
+	free(block);
+	return burst.verdict[0];
+}
+
+/* Cut at every length; then the whole frame, of which only the beginning is contiguous. */
+static void what_is_cut_is_not_answered(void **state)
+{
+	struct fixture *fixture = answering();
+
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+		struct frame frame;
+		u32 enough;
+
+		question_build(&questions[i], &frame);
+		enough = strchr(questions[i].about, ':') ? frame.len : 42;
+		for (u32 len = 0; len <= frame.len; len++) {
+			struct asked asked = ask(fixture, &frame, len, ROOM);
+			enum verdict alone = asked.outcome.verdict;
+
+			assert_int_equal(in_a_burst(fixture, &frame, len, len, &asked.outcome),
+					 alone);
+			if (len < enough)
+				assert_int_not_equal(verdict_action(alone), ACTION_REPLY);
+			if (len < enough)
+				assert_int_not_equal(verdict_action(in_a_burst(fixture, &frame, len,
+									       frame.len, NULL)),
+						     ACTION_REPLY);
+			free(asked.block);
+		}
+	}
+	fixture_free(fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_question_gets_its_verdict),
+		cmocka_unit_test(nothing_is_answered_unless_told_to),
+		cmocka_unit_test(an_arp_reply_is_that_of_rfc_826),
+		cmocka_unit_test(an_advertisement_is_that_of_rfc_4861),
+		cmocka_unit_test(an_answer_that_has_no_room_is_dropped),
+		cmocka_unit_test(what_is_cut_is_not_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
