@@ -85,6 +85,11 @@ static enum MHD_Result get_status(struct api *api, struct MHD_Connection *connec
 	return answer_json(connection, MHD_HTTP_OK, view_status(api->control));
 }
 
+static enum MHD_Result get_workers(struct api *api, struct MHD_Connection *connection)
+{
+	return answer_json(connection, MHD_HTTP_OK, view_workers(api->control));
+}
+
 static enum MHD_Result get_services(struct api *api, struct MHD_Connection *connection)
 {
 	return answer_json(connection, MHD_HTTP_OK, view_services(api->control));
@@ -160,6 +165,7 @@ static const struct endpoint {
 	endpoint_call *call;
 } endpoints[] = {
 	{"/v1/status", MHD_HTTP_METHOD_GET, get_status},
+	{"/v1/workers", MHD_HTTP_METHOD_GET, get_workers},
 	{"/v1/services", MHD_HTTP_METHOD_GET, get_services},
 	{"/v1/drops", MHD_HTTP_METHOD_GET, get_drops},
 	{"/v1/config", MHD_HTTP_METHOD_GET, get_config},

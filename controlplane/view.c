@@ -65,6 +65,49 @@ static json_t *dataplanes_view(const struct control *control)
 	return list;
 }
 
+/* --- Workers ------------------------------------------------------------------------- */
+
+/* What its report says of one worker, all counted since its dataplane began. */
+static json_t *worker_view(const struct session_view *session, u32 number)
+{
+	const struct report_worker *worker = report_worker(session->report, number);
+	u64 packets = 0, dropped = 0;
+
+	for (u32 i = 0; i < VERDICT_COUNT; i++) {
+		u64 counted = __atomic_load_n(&worker->verdicts[i], __ATOMIC_RELAXED);
+
+		packets += counted;
+		if (verdict_action((enum verdict)i) == ACTION_DROP)
+			dropped += counted;
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid",
+			 (json_int_t)session->hello->pid, "worker", (json_int_t)number, "core",
+			 (json_int_t)__atomic_load_n(&worker->core, __ATOMIC_RELAXED), "packets",
+			 (json_int_t)packets, "dropped", (json_int_t)dropped, "flows_unplaced",
+			 (json_int_t)__atomic_load_n(&worker->flows_unplaced, __ATOMIC_RELAXED),
+			 "heartbeat",
+			 (json_int_t)__atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED),
+			 "generation",
+			 (json_int_t)__atomic_load_n(&worker->generation, __ATOMIC_ACQUIRE));
+}
+
+json_t *view_workers(const struct control *control)
+{
+	struct session_view sessions[SESSIONS_MAX];
+	size_t count = sessions_list(control_sessions(control), sessions);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct report *report = sessions[i].report;
+
+		for (u32 k = 0; report && k < report->workers_count; k++)
+			json_array_append_new(list, worker_view(&sessions[i], k));
+	}
+	return list;
+}
+
+/* --- The rest of the status ---------------------------------------------------------- */
+
 static json_t *pending_view(const struct control *control)
 {
 	json_t *list = json_array();

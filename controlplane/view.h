@@ -9,6 +9,7 @@
 #include "controlplane/control.h"
 
 json_t *view_status(const struct control *control);
+json_t *view_workers(const struct control *control);
 json_t *view_services(const struct control *control);
 json_t *view_drops(const struct control *control);
 json_t *view_reload(const struct control *control, const struct outcome *outcome);

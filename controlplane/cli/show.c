@@ -8,9 +8,10 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt show [services|drops|status|config] [--json] [--run-dir DIR]\n\n"
+		"usage: shunt show [services|drops|workers|status|config] [--json] [--run-dir DIR]\n\n"
 		"Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
-		"'drops' lists every verdict that was given, and what it means.\n");
+		"'drops' lists every verdict that was given, and what it means; 'workers' what each\n"
+		"core has done since its dataplane began.\n");
 }
 
 static const char *string_of(const json_t *object, const char *key)
@@ -109,6 +110,23 @@ static void show_drops(const json_t *answer)
 	}
 }
 
+static void show_workers(const json_t *workers)
+{
+	const json_t *worker;
+	size_t i;
+
+	printf("%-8s %6s %6s %14s %14s %16s %11s\n", "Pid", "Worker", "Core", "Packets", "Dropped",
+	       "Bursts", "Generation");
+	json_array_foreach(workers, i, worker)
+	{
+		printf("%-8lld %6lld %6lld %14lld %14lld %16lld %11lld\n",
+		       integer_of(worker, "pid"), integer_of(worker, "worker"),
+		       integer_of(worker, "core"), integer_of(worker, "packets"),
+		       integer_of(worker, "dropped"), integer_of(worker, "heartbeat"),
+		       integer_of(worker, "generation"));
+	}
+}
+
 static void show_dataplane(const json_t *dataplane)
 {
 	const json_t *port;
@@ -159,6 +177,7 @@ static const struct view {
 } views[] = {
 	{"services", "/v1/services", show_services},
 	{"drops", "/v1/drops", show_drops},
+	{"workers", "/v1/workers", show_workers},
 	{"status", "/v1/status", show_status},
 };
 

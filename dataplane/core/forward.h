@@ -257,6 +257,50 @@ static always_inline enum forward_record forward_remember(
 	return FORWARD_OVERWROTE;
 }
 
+/* Writes a flow that a predecessor's tables know, as an established one. */
+static inline enum forward_record forward_adopt(const struct env *env,
+						const struct service *service,
+						const struct flow_key *key, struct flow_hit hit,
+						u16 number)
+{
+	enum forward_record record = FORWARD_OVERWROTE;
+
+	if (hit.bucket)
+		flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key,
+			   number, env_tick(env));
+	else
+		record = forward_place(env, service, key, number, false);
+	hit = forward_find(env, service, key);
+	if (hit.bucket)
+		hit.bucket->ages[hit.slot & 7] &= (u8)~FLOW_PROBATION;
+	return record;
+}
+
+/* A miss of a flow that a predecessor sent to backend `elder`: goes on with that, unless the
+ * predecessor's entry would be of no use in ours either. It can't be erased, not even by a SYN, so
+ * whatever is chosen instead is written down to outvote it; and what we know ourselves is newer. */
+static rarely_called enum verdict forward_pick_elder(
+	const struct env *env, const struct service *service, const struct packet *packet,
+	const struct flow_key *key, struct flow_hit hit, u16 elder, struct forward_choice *choice)
+{
+	bool known = hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env));
+	enum verdict verdict = VERDICT_FLOW;
+	bool moved;
+
+	choice->number = elder;
+	choice->backend = env_backend(env, service, elder);
+	if (known || !choice->backend ||
+	    (packet->flags & PACKET_OPENING && choice->backend->flags & BACKEND_NO_NEW)) {
+		verdict = VERDICT_MAGLEV;
+		choice->number = forward_slot(env, service, packet, key, &moved);
+		choice->backend = env_backend(env, service, choice->number);
+	}
+	if (choice->number == 0)
+		return VERDICT_NO_BACKEND;
+	choice->record = (u8)forward_adopt(env, service, key, hit, choice->number);
+	return verdict;
+}
+
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
  * forward_find() answers at this point of the packet sequence. */
 static always_inline enum verdict forward_pick(const struct env *env, const struct service *service,
@@ -264,6 +308,7 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 					       const struct flow_key *key, struct flow_hit hit,
 					       struct forward_choice *choice)
 {
+	u16 elder;
 	bool moved;
 
 	choice->record = FORWARD_NOT_DUE;
@@ -278,6 +323,9 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 			return VERDICT_FLOW;
 		}
 	}
+	elder = env_flow_elder(env, service, key);
+	if (unlikely(elder != 0))
+		return forward_pick_elder(env, service, packet, key, hit, elder, choice);
 	choice->number = forward_slot(env, service, packet, key, &moved);
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))

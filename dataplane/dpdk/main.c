@@ -96,7 +96,9 @@ static u64 memory_available_bytes(void)
 static int flows_create(const struct config_dataplane *config, u32 workers_count,
 			struct flow_tables *flows)
 {
-	u64 need_bytes = config->flows * 2 / FLOW_BUCKET_ENTRIES * FLOW_TABLE_BUCKET_BYTES;
+	u64 least = (u64)workers_count * FLOW_TABLE_MIN_BUCKETS;
+	u64 buckets = config->flows * 2 / FLOW_BUCKET_ENTRIES;
+	u64 need_bytes = (buckets < least ? least : buckets) * FLOW_TABLE_BUCKET_BYTES;
 	int err = -ENOMEM;
 
 	if (need_bytes < memory_available_bytes())
@@ -105,10 +107,10 @@ static int flows_create(const struct config_dataplane *config, u32 workers_count
 	if (err == 0)
 		return EX_OK;
 	flows->fd = -1;
-	message("no memory for a flow table of %llu flows, which takes %llu MB (%s): give the "
-		"machine more, or lower `flows:`",
-		(unsigned long long)config->flows, (unsigned long long)need_bytes / 1000000,
-		strerror(-err));
+	message("no memory for the flow tables of %u worker%s and %llu flows, which take %llu MB "
+		"(%s): give the machine more, or lower `flows:`",
+		workers_count, workers_count == 1 ? "" : "s", (unsigned long long)config->flows,
+		(unsigned long long)need_bytes / 1000000, strerror(-err));
 	return EX_UNAVAILABLE;
 }
 
