@@ -145,9 +145,11 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 		message("`workers: %s` names several cores, which come with a later version: core "
 			"%d alone is used",
 			config->workers, core.cpu);
-	for (u32 i = 0; i < ports->count; i++)
+	for (u32 i = 0; i < ports->count; i++) {
+		setup.shares_memory |= ports->list[i].kind->shares_memory;
 		if (ports->list[i].kind->pci)
 			pci[setup.pci_count++] = ports->list[i].config->device;
+	}
 	setup.worker_cpu = core.cpu;
 	setup.memory_bytes = ports_memory_bytes(ports);
 	setup.beside_bytes = program->flows.huge ? 0 : program->flows.size_bytes;

@@ -26,6 +26,37 @@ static const struct port_kind kinds[] = {
 		.has_iface = true,
 		.filters_mac = true,
 	},
+	{
+		.driver = "net_af_xdp",
+		.check = device_check_af_xdp,
+		.takes_whole_nic = true,
+		.has_iface = true,
+		.filters_mac = true,
+		.frame_in_page = true,
+	},
+	{
+		.driver = "net_vhost",
+		.check = device_check_vhost,
+		.takes_whole_nic = true,
+	},
+	{
+		.driver = "net_virtio_user",
+		.check = device_check_virtio_user,
+		.takes_whole_nic = true,
+		.shares_memory = true,
+	},
+	{
+		.driver = "net_memif",
+		.check = device_check_memif,
+		.takes_whole_nic = true,
+	},
+	{
+		.driver = "net_pcap",
+		.check = device_check_pcap,
+	},
+	{
+		.driver = "net_null",
+	},
 };
 
 static const struct port_kind unknown = {.driver = ""};

@@ -22,6 +22,8 @@ struct port_kind {
 	bool has_iface;         /* `iface=` names the kernel's interface that it stands on */
 	bool kernel_is_peer;    /* the kernel's end of the wire has the device's own MAC */
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
+	bool shares_memory;     /* the other end maps our memory, by few descriptors */
+	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
 	bool mtu_limit_is_real; /* cannot be configured for more than it says */
 };
 
