@@ -249,16 +249,6 @@ bool device_check_virtio_user(const char *device, u32 mtu, char *text, size_t te
 	return false;
 }
 
-bool device_check_memif(const char *device, u32 mtu, char *text, size_t text_bytes)
-{
-	char path[PATH_BYTES];
-
-	if (!option_is(device, "role", "server") || !option_is(device, "socket-abstract", "no"))
-		return true;
-	return check_path(device, "socket", path, text, text_bytes) &&
-	       check_listen(path, text, text_bytes);
-}
-
 bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_bytes)
 {
 	char path[PATH_BYTES];

@@ -276,12 +276,18 @@ static int port_configure(struct port *port)
 	if (err)
 		return err;
 	limit = mtu_limit(&info);
-	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
+	if (port->mtu > limit && port->kind->pci) {
 		message("interface %s: the device takes an MTU of %u at most", port->config->name,
 			limit);
 		return -EINVAL;
 	}
-	/* A virtual device's limit is only nominal. */
+	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
+		message("interface %s: %s sends packets of %u bytes at most, so its MTU is that "
+			"and not %u",
+			port->config->name, port->kind->driver, limit, port->mtu);
+		port->mtu = (u16)limit;
+	}
+	/* Other virtual devices' limits are only nominal. */
 	conf.rxmode.mtu = port->mtu > limit ? limit : port->mtu;
 	err = rte_eth_dev_configure(port->id, 1, 1, &conf);
 	if (err)

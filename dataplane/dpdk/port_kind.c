@@ -18,6 +18,7 @@ static const struct port_kind kinds[] = {
 		.driver = "net_tap",
 		.check = device_check_tap,
 		.kernel_is_peer = true,
+		.mtu_limit_is_real = true,
 	},
 	{
 		.driver = "net_af_packet",
@@ -44,11 +45,6 @@ static const struct port_kind kinds[] = {
 		.check = device_check_virtio_user,
 		.takes_whole_nic = true,
 		.shares_memory = true,
-	},
-	{
-		.driver = "net_memif",
-		.check = device_check_memif,
-		.takes_whole_nic = true,
 	},
 	{
 		.driver = "net_pcap",

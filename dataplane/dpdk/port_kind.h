@@ -24,7 +24,7 @@ struct port_kind {
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
 	bool shares_memory;     /* the other end maps our memory, by few descriptors */
 	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
-	bool mtu_limit_is_real; /* cannot be configured for more than it says */
+	bool mtu_limit_is_real; /* sends no more than the limit that it tells */
 };
 
 /* The kind of the device that a string names; a driver of which nothing is known has a kind of

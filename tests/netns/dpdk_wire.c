@@ -73,23 +73,24 @@ static uint16_t port_open(const char *device, struct rte_mempool *pool)
 /* An mbuf with len bytes, of several segments where one doesn't hold them. */
 static struct rte_mbuf *mbuf_of(struct rte_mempool *pool, const uint8_t *bytes, size_t len)
 {
-	struct rte_mbuf *head = rte_pktmbuf_alloc(pool), *last = head;
+	struct rte_mbuf *head = NULL, **next = &head;
+	size_t at = 0;
 
-	for (size_t at = 0; head; at += last->data_len) {
-		size_t room = rte_pktmbuf_tailroom(last);
+	while (at < len) {
+		struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
+		size_t room;
 
-		last->data_len = (uint16_t)(len - at < room ? len - at : room);
-		memcpy(rte_pktmbuf_mtod(last, void *), bytes + at, last->data_len);
-		if (at + last->data_len == len)
-			break;
-		last->next = rte_pktmbuf_alloc(pool);
-		if (!last->next)
+		if (!mbuf)
 			fail("mbuf", ENOMEM);
-		last = last->next;
-		head->nb_segs++;
+		room = rte_pktmbuf_tailroom(mbuf);
+		mbuf->data_len = (uint16_t)(len - at < room ? len - at : room);
+		memcpy(rte_pktmbuf_mtod(mbuf, void *), bytes + at, mbuf->data_len);
+		at += mbuf->data_len;
+		*next = mbuf;
+		next = &mbuf->next;
+		if (mbuf != head)
+			head->nb_segs++;
 	}
-	if (!head)
-		fail("mbuf", ENOMEM);
 	head->pkt_len = (uint32_t)len;
 	return head;
 }
@@ -104,7 +105,7 @@ static bool send_one(int fd, uint16_t port, struct rte_mempool *pool)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (got <= 0)
-		exit(0);
+		exit(0); /* nobody is there any more */
 	mbuf = mbuf_of(pool, bytes, (size_t)got);
 	while (rte_eth_tx_burst(port, 0, &mbuf, 1) == 0)
 		usleep(IDLE_US);
@@ -121,8 +122,10 @@ static bool receive_burst(int fd, uint16_t port)
 		uint32_t len = mbufs[i]->pkt_len;
 		const void *whole = rte_pktmbuf_read(mbufs[i], 0, len, bytes);
 
-		if (!whole || send(fd, whole, len, 0) < 0)
-			exit(0);
+		if (!whole)
+			fail("a frame is too long", EMSGSIZE);
+		if (send(fd, whole, len, MSG_NOSIGNAL) < 0)
+			fail("a frame for the socket", errno);
 		rte_pktmbuf_free(mbufs[i]);
 	}
 	return count > 0;
