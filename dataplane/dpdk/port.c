@@ -73,13 +73,16 @@ static bool port_check(const struct port *port)
 
 static u32 data_room_bytes(const struct ports *ports)
 {
-	u32 mtu = MTU_DEFAULT;
+	u32 need = MTU_DEFAULT;
 	u32 room;
 
-	for (u32 i = 0; i < ports->count; i++)
-		if (ports->list[i].mtu > mtu)
-			mtu = ports->list[i].mtu;
-	room = (mtu + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
+	for (u32 i = 0; i < ports->count; i++) {
+		const struct port *port = &ports->list[i];
+
+		if (port->mtu + port->kind->front_bytes > need)
+			need = port->mtu + port->kind->front_bytes;
+	}
+	room = (need + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
 	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
 }
 
@@ -94,7 +97,8 @@ static bool port_check_buffers(const struct ports *ports, const struct port *por
 	message("interface %s needs each packet in one page of memory (%s): set `mtu: %u`, or "
 		"less, on every interface",
 		port->config->name, port->kind->driver,
-		(page_bytes - beside_bytes) / 1024 * 1024 - FRAME_OVERHEAD_BYTES);
+		(page_bytes - beside_bytes) / 1024 * 1024 - FRAME_OVERHEAD_BYTES -
+			port->kind->front_bytes);
 	return false;
 }
 

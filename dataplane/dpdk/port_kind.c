@@ -34,6 +34,7 @@ static const struct port_kind kinds[] = {
 		.has_iface = true,
 		.filters_mac = true,
 		.frame_in_page = true,
+		.front_bytes = 256, /* XDP_PACKET_HEADROOM */
 	},
 	{
 		.driver = "net_vhost",

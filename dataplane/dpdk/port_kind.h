@@ -24,6 +24,7 @@ struct port_kind {
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
 	bool shares_memory;     /* the other end maps our memory, by few descriptors */
 	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
+	u16 front_bytes;        /* that the kernel keeps for itself before each frame */
 	bool mtu_limit_is_real; /* sends no more than the limit that it tells */
 };
 

@@ -272,6 +272,7 @@ class Case:
     """One device; a subclass says what it is, and gets to its other end."""
 
     l2, fragments, long_frames, mtu = True, True, True, MTU
+    asked_mtu = None
     more = ""  # further interfaces
 
     def __init__(self, programs, wire_program, scratch):
@@ -290,7 +291,7 @@ class Case:
         raise NotImplementedError
 
     def balance(self):
-        text = CONFIG % (self.device(), MTU, self.more) + (L2 if self.l2 else "")
+        text = CONFIG % (self.device(), self.asked_mtu or self.mtu, self.more) + (L2 if self.l2 else "")
         self.balancer = Balancer(self.programs, self.scratch, text)
         return self.balancer
 
@@ -298,7 +299,7 @@ class Case:
         return DpdkWire(self.wire_program, f"wire{os.getpid()}", device)
 
     def expected(self):
-        mixture = traffic.Mixture(SEED, self.fragments, self.long_frames)
+        mixture = traffic.Mixture(SEED, self.mtu, self.fragments, self.long_frames)
         text = CONFIG % ("net_null0", self.mtu, "") + (L2 if self.l2 else "")
         return Expected(self.programs, self.scratch, text, mixture.frames(FRAMES))
 
@@ -330,7 +331,7 @@ class Tap(Case):
     """Its interface may be anywhere, so that the kernel's routes, which l2 needs, say nothing.
     DPDK's driver sends nothing longer than 1504 bytes, whatever it is asked for."""
 
-    l2, long_frames, mtu = False, False, 1504
+    l2, long_frames, mtu, asked_mtu = False, False, 1504, 1600
 
     def device(self):
         return "net_tap0,iface=lb0"
@@ -342,7 +343,9 @@ class Tap(Case):
 
 
 class AfPacket(Case):
-    fragments, long_frames = False, False
+    """At the longest packet that its ring takes."""
+
+    fragments, long_frames, mtu = False, False, 1968
 
     def device(self):
         return "net_af_packet0,iface=uplink0"
@@ -354,7 +357,9 @@ class AfPacket(Case):
 
 
 class AfXdp(Case):
-    long_frames = False
+    """At the longest packet that fits a page with its buffer."""
+
+    long_frames, mtu = False, 2794
 
     def needs(self):
         if not is_root():
@@ -394,20 +399,25 @@ class VirtioUserServer(Case):
 class VirtioUserHuge(VirtioUser):
     """On 2 MiB pages, which are many descriptors unless DPDK is told otherwise."""
 
-    pages = 0
+    PAGES = 96
 
     def needs(self):
         with open(HUGE_PAGES, encoding="ascii") as file:
             before = int(file.read())
         self.pages_before = before
         try:
-            self.set_pages(before + 96)
+            got = self.set_pages(before + self.PAGES)
         except OSError as error:
             skip(f"no 2 MiB pages can be set aside: {error}")
+        if got < before + self.PAGES:
+            self.set_pages(before)
+            skip(f"the kernel finds {got - before} of {self.PAGES} free 2 MiB pages")
 
     def set_pages(self, count):
         with open(HUGE_PAGES, "w", encoding="ascii") as file:
             file.write(str(count))
+        with open(HUGE_PAGES, encoding="ascii") as file:
+            return int(file.read())
 
     def test(self):
         super().test()
@@ -484,7 +494,64 @@ class Null(Case):
         self.balancer.stop()
 
 
+class Faults(Case):
+    """What a device lacks is said in a sentence that names the interface, before DPDK is asked."""
+
+    def table(self):
+        here = self.scratch
+        yield "net_af_packet0", 1500, 'write `device: "net_af_packet0,iface=NAME"`'
+        yield "net_af_packet0,iface=nope", 1500, "nope, which does not exist"
+        yield "net_af_packet0,iface=uplink0", 1969, "blocksz=8192,framesz=4096` .*, or set `mtu: 1968`"
+        yield "net_af_packet0,iface=uplink0,framesz=4096,blocksz=8192", 4017, "framesz=8192"
+        yield "net_af_xdp0", 1500, 'write `device: "net_af_xdp0,iface=NAME"`'
+        yield "net_af_xdp0,iface=nope", 1500, "nope, which does not exist"
+        yield "net_af_xdp0,iface=uplink0", 2795, "set `mtu: 2794`, or less, on every interface"
+        yield "net_vhost0", 1500, 'write `device: "net_vhost0,iface=PATH"`'
+        yield f"net_vhost0,iface={here}/no/x", 1500, "nothing can be made in .*/no/: No such file"
+        yield f"net_vhost0,iface={here}/shunt.yaml", 1500, "which exists and is no socket"
+        yield f"net_vhost0,iface={here}/busy", 1500, "where another process listens already"
+        yield f"net_virtio_user0,path={here}/busy,server=1", 1500, "another process listens"
+        yield "net_virtio_user0", 1500, 'write `device: "net_virtio_user0,path=PATH"`'
+        yield f"net_virtio_user0,path={here}/no", 1500, "start what listens there first, or add"
+        yield f"net_pcap0,rx_pcap={here}/no,tx_pcap={here}/out", 1500, "read the capture .*/no: No"
+
+    def said(self, device, mtu, prefix=()):
+        with open(self.scratch + "/shunt.yaml", "w", encoding="utf-8") as file:
+            file.write(CONFIG % (device, mtu, ""))
+        reply = subprocess.run([*prefix, f"{self.programs}/shunt-dpdk", "-f",
+                                self.scratch + "/shunt.yaml", "--run-dir", self.scratch],
+                               capture_output=True, text=True, timeout=20, check=False)
+        check(reply.returncode == 69, f"{device}: exit status {reply.returncode}\n{reply.stderr}")
+        check(len(reply.stderr.splitlines()) == 1, f"{device}: not one line:\n{reply.stderr}")
+        return reply.stderr
+
+    def test(self):
+        with socket.socket(socket.AF_UNIX) as busy:
+            busy.bind(self.scratch + "/busy")
+            busy.listen()
+            for device, mtu, pattern in self.table():
+                text = self.said(device, mtu)
+                check(re.match("shunt-dpdk: interface uplink0 .*" + pattern, text),
+                      f"{device}: expected `{pattern}` in\n{text}")
+        text = self.said("net_af_xdp0,iface=uplink0", 1500, ["unshare", "-Ur"])
+        check("CAP_BPF outside of any user namespace: run shunt-dpdk as root" in text, text)
+
+
+class XdpFault(Faults):
+    """An interface that takes no XDP program, because of its own MTU."""
+
+    mtu = 9000
+
+    def needs(self):
+        AfXdp.needs(self)
+
+    def test(self):
+        text = self.said("net_af_xdp0,iface=uplink0", 1500)
+        check("takes none (Numerical result out of range): lower its MTU" in text, text)
+
+
 CASES = {
+    "faults": Faults, "xdp-fault": XdpFault,
     "tap": Tap, "af-packet": AfPacket, "af-xdp": AfXdp, "virtio-user": VirtioUser,
     "virtio-user-server": VirtioUserServer, "virtio-user-huge": VirtioUserHuge, "vhost": Vhost,
     "vhost-client": VhostClient, "pcap": Pcap, "null": Null,
@@ -497,14 +564,14 @@ def neighbours():
             "nud", "permanent")
 
 
-def network():
+def network(mtu):
     """uplink0 and wire0, with nothing to say; l2's backends are known by it."""
     for key in ("autoconf", "accept_ra", "router_solicitations", "dad_transmits"):
         run("sysctl", "-qw", f"net.ipv6.conf.default.{key}=0")
     run("sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1")
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", "uplink0", "mtu", str(MTU), "type", "veth", "peer", "wire0", "mtu",
-        str(MTU))
+    run("ip", "link", "add", "uplink0", "mtu", str(mtu), "type", "veth", "peer", "wire0", "mtu",
+        str(mtu))
     run("ip", "link", "set", "wire0", "up")
     run("ip", "link", "set", "uplink0", "up")
     for address in L2_BACKENDS:
@@ -521,7 +588,7 @@ def main():
         if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL).returncode:
             skip(f"namespaces are refused here (unshare {flags})")
         os.execvp("unshare", ["unshare", flags, sys.executable, "-B", *sys.argv, "inside"])
-    network()
+    network(CASES[name].mtu)
     with tempfile.TemporaryDirectory() as scratch:
         case = CASES[name](programs, wire_program, scratch)
         case.needs()

@@ -79,8 +79,8 @@ class Mixture:
     """Which of the devices' peculiarities the frames have to respect, is said by `fragments` and
     `long_frames` (beyond the MTU, which a kernel's interface takes no part in)."""
 
-    def __init__(self, seed, fragments, long_frames):
-        self.random = random.Random(seed)
+    def __init__(self, seed, mtu, fragments, long_frames):
+        self.random, self.mtu = random.Random(seed), mtu
         self.fragments, self.long_frames = fragments, long_frames
 
     def client(self, v6):
@@ -120,7 +120,7 @@ class Mixture:
     def full(self):
         """Up to what fits its wrapping by a byte, and beyond."""
         v6 = self.random.random() < 0.4
-        size = self.random.choice([1500, 1540, 1556, 1560, 1580, 1600])
+        size = self.mtu - self.random.choice([0, 20, 40, 44, 48, 60, 64, 68, 100])
         payload = self.random.randbytes(size - (60 if v6 else 40))
         return ether(self.packet(v6, payload=payload))
 
