@@ -369,7 +369,12 @@ class AfXdp(Case):
         return "net_af_xdp0,iface=uplink0"
 
     def connect(self):
-        self.balance()
+        """After one that was killed: its XDP program is still there."""
+        self.balance().said("engine dpdk with")
+        self.balancer.engine.kill()
+        self.balancer.engine.wait()
+        check("xdp" in run("ip", "link", "show", "uplink0"), "no XDP program is left")
+        self.balancer.engine = self.balancer.start("shunt-dpdk")
         return KernelWire("wire0")
 
 
@@ -386,7 +391,9 @@ class VirtioUser(Case):
 
 
 class VirtioUserServer(Case):
-    """shunt as the guest, which waits for its host."""
+    """shunt as the guest, which waits for its host; with jumbo frames."""
+
+    mtu = 9000
 
     def device(self):
         return f"net_virtio_user0,path={self.socket},queues=1,server=1"
@@ -447,7 +454,9 @@ class Vhost(Case):
 
 
 class VhostClient(Case):
-    """shunt as the host that calls."""
+    """shunt as the host that calls; with jumbo frames."""
+
+    mtu = 9000
 
     def device(self):
         return f"net_vhost0,iface={self.socket},queues=1,client=1"
