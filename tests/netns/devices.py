@@ -143,7 +143,8 @@ class DpdkWire:
 
     def close(self):
         self.socket.close()
-        self.process.wait(PATIENCE_SECONDS)
+        self.process.kill()  # it may be waiting for room that never comes
+        self.process.wait()
 
 
 def exchange(wire, expected):
@@ -219,6 +220,12 @@ class Balancer:
                                         for v in self.show("drops")["verdicts"] if v["packets"]})
         until(lambda: sum(histogram().values()) >= count, f"{count} verdicts")
         return histogram()
+
+    def print_counted(self):
+        try:
+            print("counted:", self.counted(0))
+        except (AssertionError, OSError) as error:
+            print("counted: not to be had:", error)
 
     def stop(self):
         start = time.monotonic()
@@ -321,7 +328,7 @@ class Case:
         if self.balancer:
             if sys.exc_info()[0]:
                 print(self.balancer.log(), self.balancer.log("shuntd"))
-                print("counted:", self.balancer.counted(0))
+                self.balancer.print_counted()
             self.balancer.end()
         if self.wire:
             self.wire.close()
@@ -445,8 +452,11 @@ class VirtioUserHuge(VirtioUser):
         check("packets in 2 MiB pages" in self.balancer.log(), "2 MiB pages are not used")
 
     def end(self):
-        super().end()
-        self.set_pages(self.pages_before)
+        try:
+            super().end()
+        finally:
+            # What ended just now may still be giving its pages back: those stay in the pool.
+            until(lambda: self.set_pages(self.pages_before) <= self.pages_before, "pages go back")
 
 
 class Vhost(Case):
@@ -612,6 +622,7 @@ def main():
         if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL).returncode:
             skip(f"namespaces are refused here (unshare {flags})")
         os.execvp("unshare", ["unshare", flags, sys.executable, "-B", *sys.argv, "inside"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("out of time"))  # and so tidies up
     network(CASES[name].mtu)
     with tempfile.TemporaryDirectory() as scratch:
         case = CASES[name](programs, wire_program, scratch)
