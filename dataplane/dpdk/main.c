@@ -167,9 +167,11 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 	bool huge_pages;
 	int status = EX_OK;
 
-	for (u32 i = 0; i < ports->count; i++)
+	for (u32 i = 0; i < ports->count; i++) {
+		setup.shares_memory |= ports->list[i].kind->shares_memory;
 		if (ports->list[i].kind->pci)
 			pci[setup.pci_count++] = ports->list[i].config->device;
+	}
 	setup.worker_cpus = program->cores.list;
 	setup.workers_count = program->cores.count;
 	setup.memory_bytes = ports_memory_bytes(ports, program->cores.count);
