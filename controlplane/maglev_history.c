@@ -316,13 +316,19 @@ void maglev_history_end(struct maglev_history *history, bool published)
 	history->writer = history->writer_before;
 }
 
+bool maglev_history_settling(const struct maglev_history *history, u16 service_number)
+{
+	const struct past *past = service_number < history->published.count
+					  ? history->published.list[service_number]
+					  : NULL;
+
+	return past && past->changed_ms;
+}
+
 u64 maglev_history_due_ms(const struct maglev_history *history)
 {
-	for (size_t i = 0; i < history->published.count; i++) {
-		const struct past *past = history->published.list[i];
-
-		if (past && past->changed_ms)
+	for (size_t i = 0; i < history->published.count; i++)
+		if (maglev_history_settling(history, (u16)i))
 			return history->now_ms + MAGLEV_SETTLE_MS;
-	}
 	return 0;
 }

@@ -41,4 +41,7 @@ void maglev_history_end(struct maglev_history *history, bool published);
  * generation then; 0: none is unsettled. */
 u64 maglev_history_due_ms(const struct maglev_history *history);
 
+/* Whether the service has unsettled slots. */
+bool maglev_history_settling(const struct maglev_history *history, u16 service_number);
+
 #endif

@@ -157,6 +157,11 @@ u64 publisher_due_ms(const struct publisher *publisher)
 	return maglev_history_due_ms(publisher->history);
 }
 
+bool publisher_settling(const struct publisher *publisher, u16 service_number)
+{
+	return maglev_history_settling(publisher->history, service_number);
+}
+
 u64 publisher_epoch(const struct publisher *publisher)
 {
 	return publisher->arena.writer ? arena_writer_epoch(publisher->arena.writer) : 0;
@@ -193,4 +198,9 @@ int publisher_tables(const struct publisher *publisher, struct tables *tables)
 		return -EINVAL;
 	return arena_tables(&publisher->arena.view, arena_root_offset(&publisher->arena.view),
 			    tables);
+}
+
+u32 publisher_slots(const struct publisher *publisher, const struct service *service, u16 number)
+{
+	return tables_slots(publisher->arena.builder, service->maglev_offset, number);
 }

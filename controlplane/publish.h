@@ -28,6 +28,9 @@ int publisher_publish(struct publisher *publisher, const struct plan *plan, u64 
  * 0: there is nothing to wait for. */
 u64 publisher_due_ms(const struct publisher *publisher);
 
+/* Whether slots of this service are among them. */
+bool publisher_settling(const struct publisher *publisher, u16 service_number);
+
 /* What is published; 0 before the first publication. */
 u64 publisher_epoch(const struct publisher *publisher);
 u64 publisher_generation(const struct publisher *publisher);
@@ -43,5 +46,8 @@ bool publisher_huge(const struct publisher *publisher);
  * or -EINVAL. */
 int publisher_tables(const struct publisher *publisher, struct tables *tables)
 	__attribute__((warn_unused_result));
+
+/* How many slots of a published service's Maglev table a backend number holds. */
+u32 publisher_slots(const struct publisher *publisher, const struct service *service, u16 number);
 
 #endif

@@ -30,4 +30,7 @@ u64 tables_bytes(const struct plan *plan);
 int tables_publish(struct tables_builder *builder, const struct plan *plan, u64 generation)
 	__attribute__((warn_unused_result));
 
+/* How many slots of the Maglev table at this offset a backend number holds. */
+u32 tables_slots(const struct tables_builder *builder, u64 maglev_offset, u16 number);
+
 #endif

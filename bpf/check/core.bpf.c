@@ -67,6 +67,12 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 	return &state.flows[index];
 }
 
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key)
+{
+	return 0;
+}
+
 static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number)
 {
 	if (index >= CHECK_FLOW_BUCKETS)

@@ -8,9 +8,10 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt show [services|drops|status|config] [--json] [--run-dir DIR]\n\n"
+		"usage: shunt show [services|drops|workers|status|config] [--json] [--run-dir DIR]\n\n"
 		"Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
-		"'drops' lists every verdict that was given, and what it means.\n");
+		"'drops' lists every verdict that was given, and what it means; 'workers' what each\n"
+		"core has done since its dataplane began.\n");
 }
 
 static const char *string_of(const json_t *object, const char *key)
@@ -33,6 +34,23 @@ static void show_health(const json_t *health)
 		       string_of(health, "reason"));
 }
 
+/* Who drains it, and how many flows are on their way out. */
+static void show_drain(const json_t *backend)
+{
+	const json_t *drain = json_object_get(backend, "drain");
+	const json_t *flows = json_object_get(backend, "flows");
+
+	if (json_is_object(drain))
+		printf("  drained by %s since %s",
+		       strcmp(string_of(drain, "by"), "file") == 0 ? "the file" : "an operator",
+		       string_of(drain, "since"));
+	if (json_is_integer(flows) && !json_is_true(json_object_get(backend, "eligible")))
+		printf("  %lld flow%s left", integer_of(backend, "flows"),
+		       integer_of(backend, "flows") == 1 ? "" : "s");
+	else if (json_is_object(drain))
+		printf("  flows not counted yet");
+}
+
 static void show_backend(const json_t *backend)
 {
 	bool reachable = json_is_true(json_object_get(backend, "reachable"));
@@ -43,6 +61,7 @@ static void show_backend(const json_t *backend)
 	       integer_of(backend, "bytes"),
 	       reachable ? "" : "  unreachable: ", reachable ? "" : string_of(backend, "reason"));
 	show_health(json_object_get(backend, "health"));
+	show_drain(backend);
 	putchar('\n');
 }
 
@@ -88,6 +107,23 @@ static void show_drops(const json_t *answer)
 		printf("%-8s %-16s %14lld  %s\n", string_of(verdict, "action"),
 		       string_of(verdict, "reason"), integer_of(verdict, "packets"),
 		       string_of(verdict, "text"));
+	}
+}
+
+static void show_workers(const json_t *workers)
+{
+	const json_t *worker;
+	size_t i;
+
+	printf("%-8s %6s %6s %14s %14s %16s %11s\n", "Pid", "Worker", "Core", "Packets", "Dropped",
+	       "Bursts", "Generation");
+	json_array_foreach(workers, i, worker)
+	{
+		printf("%-8lld %6lld %6lld %14lld %14lld %16lld %11lld\n",
+		       integer_of(worker, "pid"), integer_of(worker, "worker"),
+		       integer_of(worker, "core"), integer_of(worker, "packets"),
+		       integer_of(worker, "dropped"), integer_of(worker, "heartbeat"),
+		       integer_of(worker, "generation"));
 	}
 }
 
@@ -141,6 +177,7 @@ static const struct view {
 } views[] = {
 	{"services", "/v1/services", show_services},
 	{"drops", "/v1/drops", show_drops},
+	{"workers", "/v1/workers", show_workers},
 	{"status", "/v1/status", show_status},
 };
 

@@ -29,6 +29,11 @@ static inline bool env_unmatched_pass(const struct env *env);
 static inline u32 env_flow_buckets(const struct env *env);
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index);
 
+/* The backend that the flow tables of a predecessor, laid out otherwise, know for a flow that is
+ * still alive; 0: none, or there are no such tables. Asked about a miss alone. */
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key);
+
 /* Notes which service the entry in a bucket's slot is about to belong to, before it can be seen. */
 static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number);
 

@@ -295,18 +295,61 @@ static always_inline enum forward_record forward_remember(
 	return FORWARD_OVERWROTE;
 }
 
-/* An ICMP error goes where its flow goes, and leaves no trace there. */
-static always_inline enum verdict forward_pick_error(
+/* Writes a flow that a predecessor's tables know, as an established one. */
+static inline enum forward_record forward_adopt(const struct env *env,
+						const struct service *service,
+						const struct flow_key *key, struct flow_hit hit,
+						u16 number)
+{
+	enum forward_record record = FORWARD_OVERWROTE;
+
+	if (hit.bucket)
+		flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key,
+			   number, env_tick(env));
+	else
+		record = forward_place(env, service, key, number, false);
+	hit = forward_find(env, service, key);
+	if (hit.bucket)
+		hit.bucket->ages[hit.slot & 7] &= (u8)~FLOW_PROBATION;
+	return record;
+}
+
+/* A miss of a flow that a predecessor sent to backend `elder`: goes on with that, unless the
+ * predecessor's entry would be of no use in ours either. It can't be erased, not even by a SYN, so
+ * whatever is chosen instead is written down to outvote it; and what we know ourselves is newer. */
+static rarely_called enum verdict forward_pick_elder(
 	const struct env *env, const struct service *service, const struct packet *packet,
-	const struct flow_key *key, struct flow_hit hit, struct forward_choice *choice)
+	const struct flow_key *key, struct flow_hit hit, u16 elder, struct forward_choice *choice)
+{
+	bool known = hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env));
+	enum verdict verdict = VERDICT_FLOW;
+	bool moved;
+
+	choice->number = elder;
+	choice->backend = env_backend(env, service, elder);
+	if (known || !choice->backend ||
+	    (packet->flags & PACKET_OPENING && choice->backend->flags & BACKEND_NO_NEW)) {
+		verdict = VERDICT_MAGLEV;
+		choice->number = forward_slot(env, service, packet, key, &moved);
+		choice->backend = env_backend(env, service, choice->number);
+	}
+	if (choice->number == 0)
+		return VERDICT_NO_BACKEND;
+	choice->record = (u8)forward_adopt(env, service, key, hit, choice->number);
+	return verdict;
+}
+
+/* An ICMP error about a flow that has no entry goes where that flow would, and leaves no trace. */
+static always_inline enum verdict forward_pick_error(const struct env *env,
+						     const struct service *service,
+						     const struct packet *packet,
+						     const struct flow_key *key, u16 elder,
+						     struct forward_choice *choice)
 {
 	bool moved;
 
-	choice->backend = NULL;
-	if (hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env))) {
-		choice->number = flow_entry_backend(hit.bucket->entries[hit.slot & 7]);
-		choice->backend = env_backend(env, service, choice->number);
-	}
+	choice->number = elder;
+	choice->backend = env_backend(env, service, elder);
 	if (!choice->backend) {
 		choice->number = forward_slot(env, service, packet, key, &moved);
 		choice->backend = env_backend(env, service, choice->number);
@@ -321,22 +364,31 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 					       const struct flow_key *key, struct flow_hit hit,
 					       struct forward_choice *choice)
 {
+	u16 elder;
 	bool moved;
 
 	choice->record = FORWARD_NOT_DUE;
-	if (unlikely(packet->flags & PACKET_ERROR))
-		return forward_pick_error(env, service, packet, key, hit, choice);
 	if (likely(hit.bucket != NULL) &&
 	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
 		choice->number = flow_entry_backend(hit.bucket->entries[hit.slot & 7]);
 		choice->backend = env_backend(env, service, choice->number);
 		if (likely(choice->backend != NULL) &&
-		    likely(!(packet->flags & PACKET_OPENING &&
-			     choice->backend->flags & BACKEND_NO_NEW))) {
+		    likely(!(packet->flags & (PACKET_OPENING | PACKET_ERROR)))) {
+			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
+			return VERDICT_FLOW;
+		}
+		if (choice->backend && packet->flags & PACKET_ERROR)
+			return VERDICT_ICMP_ERROR;
+		if (choice->backend && !(choice->backend->flags & BACKEND_NO_NEW)) {
 			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
 			return VERDICT_FLOW;
 		}
 	}
+	elder = env_flow_elder(env, service, key);
+	if (unlikely(packet->flags & PACKET_ERROR))
+		return forward_pick_error(env, service, packet, key, elder, choice);
+	if (unlikely(elder != 0))
+		return forward_pick_elder(env, service, packet, key, hit, elder, choice);
 	choice->number = forward_slot(env, service, packet, key, &moved);
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))

@@ -57,24 +57,31 @@ static always_inline bool parse_martian_v6(const struct addr *source)
 	       (source->words[2] == 0 || source->words[2] == ADDR_V4_MARK);
 }
 
-/* Of a fragment, the first alone gets here; what its datagram says of its own length it can't
- * hold. */
+/* What a transport header is that its packet cuts: of a fragment, the first alone gets here. */
+static always_inline enum verdict parse_cut(const struct packet *packet, enum verdict verdict)
+{
+	return packet->flags & PACKET_FRAGMENT ? VERDICT_TINY_FRAGMENT : verdict;
+}
+
 static always_inline void parse_tcp(struct cursor *cursor, struct packet *packet, u32 left_bytes)
 {
 	const struct tcp_header *tcp;
 	u32 header_bytes;
 
-	if (left_bytes < TCP_HEADER_BYTES || !(tcp = cursor_pull(cursor, TCP_HEADER_BYTES))) {
-		parse_defect(packet, packet->flags & PACKET_FRAGMENT ? VERDICT_TINY_FRAGMENT
-								     : VERDICT_TRUNCATED);
+	if (left_bytes < TCP_HEADER_BYTES) {
+		parse_defect(packet, parse_cut(packet, VERDICT_TRUNCATED));
+		return;
+	}
+	tcp = cursor_pull(cursor, TCP_HEADER_BYTES);
+	if (!tcp) {
+		parse_defect(packet, VERDICT_TRUNCATED);
 		return;
 	}
 	header_bytes = (u32)(tcp->data_offset >> 4) * 4;
 	if (header_bytes < TCP_HEADER_BYTES)
 		parse_defect(packet, VERDICT_BAD_HEADER_LEN);
 	else if (header_bytes > left_bytes)
-		parse_defect(packet, packet->flags & PACKET_FRAGMENT ? VERDICT_TINY_FRAGMENT
-								     : VERDICT_BAD_LEN);
+		parse_defect(packet, parse_cut(packet, VERDICT_BAD_LEN));
 	packet->source_port = tcp->source_port;
 	packet->destination_port = tcp->destination_port;
 	if ((tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
@@ -86,9 +93,13 @@ static always_inline void parse_udp(struct cursor *cursor, struct packet *packet
 	const struct udp_header *udp;
 	u32 len;
 
-	if (left_bytes < UDP_HEADER_BYTES || !(udp = cursor_pull(cursor, UDP_HEADER_BYTES))) {
-		parse_defect(packet, packet->flags & PACKET_FRAGMENT ? VERDICT_TINY_FRAGMENT
-								     : VERDICT_TRUNCATED);
+	if (left_bytes < UDP_HEADER_BYTES) {
+		parse_defect(packet, parse_cut(packet, VERDICT_TRUNCATED));
+		return;
+	}
+	udp = cursor_pull(cursor, UDP_HEADER_BYTES);
+	if (!udp) {
+		parse_defect(packet, VERDICT_TRUNCATED);
 		return;
 	}
 	len = be16_to_cpu(udp->len);

@@ -17,6 +17,10 @@ u16 device_kernel_mtu(const char *kernel_name);
  * that begins with "interface NAME" says what is missing and how to mend it. */
 bool device_check_tap(const char *device, u32 mtu, char *text, size_t text_bytes);
 bool device_check_af_packet(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_af_xdp(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_vhost(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_virtio_user(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_bytes);
 bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes);
 
 #endif

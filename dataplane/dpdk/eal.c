@@ -147,6 +147,9 @@ static void arguments_make(struct arguments *args, const struct eal_setup *setup
 	argument(args, "--log-level=lib.eal:%s", setup->pci_count > 0 ? "error" : "critical");
 	if (huge) {
 		argument(args, "--in-memory");
+		/* One descriptor for all pages: vhost-user passes eight at most. */
+		if (setup->shares_memory)
+			argument(args, "--single-file-segments");
 	} else {
 		/* --in-memory is refused beside --no-huge; this is what it would bring. */
 		argument(args, "--no-shconf");

@@ -16,10 +16,11 @@ struct eal_setup {
 	const char *const *pci; /* "0000:01:00.0[,options]" each; other devices come later */
 	size_t pci_count;
 	const int *worker_cpus;
-	u32 workers_count; /* 0: all is done in the main thread */
-	u64 memory_bytes;  /* what pools and rings will need */
-	u64 beside_bytes;  /* what else of this process would be better off on huge pages */
-	bool huge_pages;   /* wanted; whether there are any is found out */
+	u32 workers_count;  /* 0: all is done in the main thread */
+	u64 memory_bytes;   /* what pools and rings will need */
+	u64 beside_bytes;   /* what else of this process would be better off on huge pages */
+	bool shares_memory; /* with another process, by descriptor */
+	bool huge_pages;    /* wanted; whether there are any is found out */
 };
 
 /* Starts it. *huge_pages tells whether it runs on huge pages. Returns 0 or -errno; DPDK has then

@@ -27,21 +27,9 @@
 
 static int config_read(const char *path, struct config **config)
 {
-	struct config_errors errors;
-	size_t len_bytes = 0;
-	char *text = NULL;
-	int err = config_load(path, config, &errors, &text, &len_bytes);
+	int err = config_load_or_tell(path, config, stderr, "shunt-dpdk");
 
-	for (size_t i = 0; i < errors.count; i++)
-		config_error_print(stderr, path, text, len_bytes, &errors.list[i]);
-	config_errors_free(&errors);
-	free(text);
-	if (err == 0)
-		return EX_OK;
-	if (err == -EINVAL)
-		return EX_DATAERR;
-	message("cannot read %s: %s", path, strerror(-err));
-	return EX_NOINPUT;
+	return err == 0 ? EX_OK : err == -EINVAL ? EX_DATAERR : EX_NOINPUT;
 }
 
 static int config_suits(const struct config_dataplane *config)
@@ -108,7 +96,9 @@ static u64 memory_available_bytes(void)
 static int flows_create(const struct config_dataplane *config, u32 workers_count,
 			struct flow_tables *flows)
 {
-	u64 need_bytes = config->flows * 2 / FLOW_BUCKET_ENTRIES * FLOW_TABLE_BUCKET_BYTES;
+	u64 least = (u64)workers_count * FLOW_TABLE_MIN_BUCKETS;
+	u64 buckets = config->flows * 2 / FLOW_BUCKET_ENTRIES;
+	u64 need_bytes = (buckets < least ? least : buckets) * FLOW_TABLE_BUCKET_BYTES;
 	int err = -ENOMEM;
 
 	if (need_bytes < memory_available_bytes())
@@ -117,10 +107,10 @@ static int flows_create(const struct config_dataplane *config, u32 workers_count
 	if (err == 0)
 		return EX_OK;
 	flows->fd = -1;
-	message("no memory for a flow table of %llu flows, which takes %llu MB (%s): give the "
-		"machine more, or lower `flows:`",
-		(unsigned long long)config->flows, (unsigned long long)need_bytes / 1000000,
-		strerror(-err));
+	message("no memory for the flow tables of %u worker%s and %llu flows, which take %llu MB "
+		"(%s): give the machine more, or lower `flows:`",
+		workers_count, workers_count == 1 ? "" : "s", (unsigned long long)config->flows,
+		(unsigned long long)need_bytes / 1000000, strerror(-err));
 	return EX_UNAVAILABLE;
 }
 
@@ -177,9 +167,11 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 	bool huge_pages;
 	int status = EX_OK;
 
-	for (u32 i = 0; i < ports->count; i++)
+	for (u32 i = 0; i < ports->count; i++) {
+		setup.shares_memory |= ports->list[i].kind->shares_memory;
 		if (ports->list[i].kind->pci)
 			pci[setup.pci_count++] = ports->list[i].config->device;
+	}
 	setup.worker_cpus = program->cores.list;
 	setup.workers_count = program->cores.count;
 	setup.memory_bytes = ports_memory_bytes(ports, program->cores.count);

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dataplane/dpdk/device_check.h"
 #include "dataplane/dpdk/eal.h"
@@ -24,6 +25,9 @@
 
 #define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
 #define PRIVATE_BYTES 24
+/* An mbuf in its pool, without the data. */
+#define MBUF_BYTES                                                                                 \
+	((u32)(sizeof(struct rte_mempool_objhdr) + sizeof(struct rte_mbuf) + PRIVATE_BYTES))
 #define POOL_CACHE 256
 #define POOL_IN_HAND (2 * POOL_CACHE + 64)
 #define DESCRIPTORS_MAX 1024
@@ -67,6 +71,37 @@ static bool port_check(const struct port *port)
 	return false;
 }
 
+static u32 data_room_bytes(const struct ports *ports)
+{
+	u32 need = MTU_DEFAULT;
+	u32 room;
+
+	for (u32 i = 0; i < ports->count; i++) {
+		const struct port *port = &ports->list[i];
+
+		if (port->mtu + port->kind->front_bytes > need)
+			need = port->mtu + port->kind->front_bytes;
+	}
+	room = (need + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
+	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
+}
+
+/* One pool serves all ports: the one with the largest MTU decides. */
+static bool port_check_buffers(const struct ports *ports, const struct port *port)
+{
+	u32 page_bytes = (u32)sysconf(_SC_PAGESIZE);
+	u32 beside_bytes = RTE_PKTMBUF_HEADROOM + MBUF_BYTES;
+
+	if (!port->kind->frame_in_page || data_room_bytes(ports) + MBUF_BYTES <= page_bytes)
+		return true;
+	message("interface %s needs each packet in one page of memory (%s): set `mtu: %u`, or "
+		"less, on every interface",
+		port->config->name, port->kind->driver,
+		(page_bytes - beside_bytes) / 1024 * 1024 - FRAME_OVERHEAD_BYTES -
+			port->kind->front_bytes);
+	return false;
+}
+
 int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
 {
 	int err = 0;
@@ -77,22 +112,13 @@ int ports_prepare(struct ports *ports, const struct config_interface *interfaces
 		if (!port_check(&ports->list[i]))
 			err = -ENODEV;
 	}
+	for (u32 i = 0; i < ports->count; i++)
+		if (!port_check_buffers(ports, &ports->list[i]))
+			err = -ENODEV;
 	return err;
 }
 
 /* --- Pool ----------------------------------------------------------------------------- */
-
-static u32 data_room_bytes(const struct ports *ports)
-{
-	u32 mtu = MTU_DEFAULT;
-	u32 room;
-
-	for (u32 i = 0; i < ports->count; i++)
-		if (ports->list[i].mtu > mtu)
-			mtu = ports->list[i].mtu;
-	room = (mtu + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
-	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
-}
 
 /* Every worker has what its queues hold and a cache of its own, large enough for it never to touch
  * what they share. The main thread has a cache too. */
@@ -168,6 +194,38 @@ static void tap_signals_take(void)
 		signal(number, signal_ignore);
 }
 
+static void signal_end(int number)
+{
+	_exit(0);
+}
+
+/* net_virtio_user with `server=1` doesn't return before its peer has come, which may be never:
+ * until then signals, which are blocked for the main thread to read, have to end the program. */
+static int device_probe(const struct port *port)
+{
+	struct sigaction end = {.sa_handler = signal_end}, term, interrupt;
+	char server[4];
+	sigset_t set, before;
+	int err;
+
+	device_option(port->config->device, "server", server, sizeof(server));
+	if (!port->kind->shares_memory || strcmp(server, "1") != 0)
+		return rte_dev_probe(port->config->device);
+	message("interface %s: waits for its peer to connect to `%s`", port->config->name,
+		port->config->device);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaction(SIGTERM, &end, &term);
+	sigaction(SIGINT, &end, &interrupt);
+	sigprocmask(SIG_UNBLOCK, &set, &before);
+	err = rte_dev_probe(port->config->device);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	sigaction(SIGTERM, &term, NULL);
+	sigaction(SIGINT, &interrupt, NULL);
+	return err;
+}
+
 static int port_open(struct port *port)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -178,7 +236,7 @@ static int port_open(struct port *port)
 	if (port->kind->kernel_is_peer)
 		tap_signals_take();
 	if (!port->kind->pci)
-		err = rte_dev_probe(port->config->device);
+		err = device_probe(port);
 	if (err == 0)
 		err = rte_eth_dev_get_port_by_name(name, &port->id);
 	if (err == 0)
@@ -302,12 +360,18 @@ static int port_configure(struct port *port, u32 queues_count)
 	if (err)
 		return err;
 	limit = mtu_limit(&info);
-	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
+	if (port->mtu > limit && port->kind->pci) {
 		message("interface %s: the device takes an MTU of %u at most", port->config->name,
 			limit);
 		return -EINVAL;
 	}
-	/* A virtual device's limit is only nominal. */
+	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
+		message("interface %s: %s sends packets of %u bytes at most, so its MTU is that "
+			"and not %u",
+			port->config->name, port->kind->driver, limit, port->mtu);
+		port->mtu = (u16)limit;
+	}
+	/* Other virtual devices' limits are only nominal. */
 	conf.rxmode.mtu = port->mtu > limit ? limit : port->mtu;
 	rss_choose(&info, queues_count, &conf);
 	err = rte_eth_dev_configure(port->id, (u16)queues_count, (u16)queues_count, &conf);

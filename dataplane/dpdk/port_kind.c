@@ -18,6 +18,7 @@ static const struct port_kind kinds[] = {
 		.driver = "net_tap",
 		.check = device_check_tap,
 		.kernel_is_peer = true,
+		.mtu_limit_is_real = true,
 	},
 	{
 		.driver = "net_af_packet",
@@ -27,6 +28,37 @@ static const struct port_kind kinds[] = {
 		.spreads_always = true,
 		.has_iface = true,
 		.filters_mac = true,
+	},
+	{
+		.driver = "net_af_xdp",
+		.check = device_check_af_xdp,
+		.takes_whole_nic = true,
+		.has_iface = true,
+		.filters_mac = true,
+		.frame_in_page = true,
+		.queues_option = "queue_count",
+		.spreads_always = true,
+		.front_bytes = 256, /* XDP_PACKET_HEADROOM */
+	},
+	{
+		.driver = "net_vhost",
+		.check = device_check_vhost,
+		.queues_option = "queues",
+		.takes_whole_nic = true,
+	},
+	{
+		.driver = "net_virtio_user",
+		.check = device_check_virtio_user,
+		.queues_option = "queues",
+		.takes_whole_nic = true,
+		.shares_memory = true,
+	},
+	{
+		.driver = "net_pcap",
+		.check = device_check_pcap,
+	},
+	{
+		.driver = "net_null",
 	},
 };
 

@@ -26,7 +26,10 @@ struct port_kind {
 	bool has_iface;         /* `iface=` names the kernel's interface that it stands on */
 	bool kernel_is_peer;    /* the kernel's end of the wire has the device's own MAC */
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
-	bool mtu_limit_is_real; /* cannot be configured for more than it says */
+	bool shares_memory;     /* the other end maps our memory, by few descriptors */
+	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
+	u16 front_bytes;        /* that the kernel keeps for itself before each frame */
+	bool mtu_limit_is_real; /* sends no more than the limit that it tells */
 };
 
 /* The kind of the device that a string names; a driver of which nothing is known has a kind of

@@ -14,7 +14,8 @@
  * they may use them.
  *
  * Before the workers have run, and only then, the flow tables may be exchanged for those that an
- * ended dataplane left with shuntd. Every report deposits ours there again, so a shuntd that
+ * ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours until
+ * their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a shuntd that
  * restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
 
@@ -97,6 +98,24 @@ static void release(struct session *session)
 	worker_allow_flows(newest, flows->buckets_count);
 }
 
+/* Unmaps a predecessor's flow tables when nobody looks into them any more. */
+static void elder_release(struct session *session)
+{
+	if (!session->elder.buckets || workers_use_elder(session->workers))
+		return;
+	flow_elder_release(&session->elder);
+	message("the flows of the dataplane before it are taken over or have timed out");
+}
+
+/* When that is to be looked at. */
+static u64 elder_delay_ms(const struct session *session)
+{
+	u64 tick = worker_tick_now(&session->workers->list[0]);
+	u64 over = session->elder.last_tick + FLOW_TIMEOUT_TICKS + 1;
+
+	return (tick < over ? over - tick : 0) * session->flows->tick_ms + RELEASE_LOOK_MS;
+}
+
 static bool release_pending(const struct session *session)
 {
 	return session->newest && (session->newest->older || session->unanswered ||
@@ -125,23 +144,44 @@ static bool stale(const struct session *session, const struct attachment *attach
 	       attachment->arena.epoch < session->newest->arena.epoch;
 }
 
-/* Before the workers run: takes over what a predecessor deposited, if shuntd sends it. */
-static void flows_settle(struct session *session, int deposit_fd)
+/* What became of a predecessor's flow tables. */
+static void flows_tell(const struct session *session)
 {
-	char text[200];
+	const struct flow_elder *elder = &session->elder;
+
+	if (!elder->buckets)
+		message("goes on with the flows of the dataplane before it");
+	else
+		message("takes over the flows of the dataplane before it one by one, as their "
+			"packets come, for one `flow_timeout:`; its tables were %u of %u buckets, "
+			"not %u of %u",
+			elder->workers_count, elder->buckets_count, session->flows->workers_count,
+			session->flows->buckets_count);
+}
+
+/* Before the workers run: takes over what a predecessor deposited, if shuntd sends it. */
+static void flows_settle(struct session *session, u64 incarnation, int deposit_fd)
+{
+	struct flow_elder *elder = &session->elder;
+	char text[200] = "shuntd has numbered the backends anew";
+	int err = 0;
 
 	if (!session->flows || session->flows_settled)
 		return;
 	session->flows_settled = true;
-	if (deposit_fd >= 0) {
-		if (flow_tables_inherit(session->flows, deposit_fd,
-					worker_tick_now(&session->workers->list[0]), text,
-					sizeof(text)) == 0)
-			message("goes on with the flows of the dataplane before it");
-		else
-			message("starts without the flows of the dataplane before it: %s", text);
+	if (deposit_fd >= 0)
+		err = flow_tables_inherit(session->flows, deposit_fd,
+					  worker_tick_now(&session->workers->list[0]), elder, text,
+					  sizeof(text));
+	if (elder->buckets && elder->incarnation != incarnation) {
+		flow_elder_release(elder);
+		err = -EINVAL;
 	}
-	workers_use_flows(session->workers, session->flows);
+	if (err)
+		message("starts without the flows of the dataplane before it: %s", text);
+	else if (deposit_fd >= 0)
+		flows_tell(session);
+	workers_use_flows(session->workers, session->flows, elder->buckets ? elder : NULL);
 }
 
 /* Whether the attachment may use the flow table from its first burst on. */
@@ -180,7 +220,7 @@ static void take_arena(struct session *session, const struct attach_message *off
 		hang_up(session, RETRY_REFUSED_MS);
 		return;
 	}
-	flows_settle(session, deposit_fd);
+	flows_settle(session, attachment->incarnation, deposit_fd);
 	flows_adopt(session, attachment);
 	attachment->older = session->newest;
 	session->newest = attachment;
@@ -290,6 +330,8 @@ static void timer_arm(struct session *session)
 		delay_ms = session->retry_at_ms > now ? session->retry_at_ms - now : 1;
 	if (release_pending(session) && (delay_ms == 0 || delay_ms > RELEASE_LOOK_MS))
 		delay_ms = RELEASE_LOOK_MS;
+	if (session->elder.buckets && (delay_ms == 0 || delay_ms > elder_delay_ms(session)))
+		delay_ms = elder_delay_ms(session);
 	when.it_value.tv_sec = (time_t)(delay_ms / 1000);
 	when.it_value.tv_nsec = (long)(delay_ms % 1000) * 1000000;
 	timerfd_settime(session->timer_fd, 0, &when, NULL);
@@ -302,6 +344,7 @@ void session_run(struct session *session)
 	listen_to(session);
 	release(session);
 	answer(session);
+	elder_release(session);
 	timer_arm(session); /* also takes its readiness away */
 }
 
@@ -330,6 +373,7 @@ void session_close(struct session *session)
 	hang_up(session, 0);
 	close(session->timer_fd);
 	close(session->epoll_fd);
+	flow_elder_release(&session->elder);
 	if (!session->newest)
 		return;
 	release_older(session->newest);

@@ -18,6 +18,7 @@ struct session {
 	int timer_fd;
 	u64 retry_at_ms;
 	bool flows_settled;        /* ours, or a predecessor's: decided with the first arena */
+	struct flow_elder elder;   /* a predecessor's tables, while they may hold a live flow */
 	struct attachment *newest; /* handed to the workers; older ones hang on it */
 	bool unanswered;           /* shuntd has no report of it yet */
 	char said[512];            /* last complaint: the same one isn't repeated */

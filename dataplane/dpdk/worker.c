@@ -39,6 +39,15 @@ static void clock_read(struct worker_clock *clock)
 		rte_rdtsc() + ((clock->tick + 1) * clock->tick_ms - now_ms) * clock->cycles_per_ms;
 }
 
+/* Leaves the predecessor's flow tables once all their flows have timed out. */
+static void elder_leave(struct worker *worker)
+{
+	if (!worker->elder || !flow_elder_over(worker->elder, worker->clock.tick))
+		return;
+	worker->relay.env.elder = NULL;
+	__atomic_store_n(&worker->elder, NULL, __ATOMIC_RELEASE); /* worker_uses_elder() */
+}
+
 static always_inline void clock_step(struct worker *worker)
 {
 	if (likely(rte_rdtsc() < worker->clock.tick_ends_cycles))
@@ -47,6 +56,7 @@ static always_inline void clock_step(struct worker *worker)
 	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
 	if (worker->flows_tick)
 		*worker->flows_tick = worker->clock.tick;
+	elder_leave(worker);
 }
 
 /* Its block of an attachment's report. */
@@ -68,6 +78,10 @@ static void take_up(struct worker *worker, struct attachment *newest)
 	worker->root_offset = root_offset;
 	if (worker->current)
 		report_carry_over(&worker->current->report, &newest->report, worker->number);
+	if (worker->elder && worker->elder->incarnation == newest->incarnation)
+		worker->relay.env.elder = worker->elder;
+	else
+		worker->relay.env.elder = NULL;
 	/* Generations of two arenas don't compare. */
 	worker->sweep.pending_generation = worker->sweep.passing_generation = 0;
 	__atomic_store_n(&worker->current, newest, __ATOMIC_RELEASE); /* worker_current() */
@@ -140,11 +154,18 @@ void worker_prepare(struct worker *worker, u32 number, const struct ports *ports
 	};
 }
 
-void worker_use_flows(struct worker *worker, const struct flow_tables *flows)
+void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
+		      const struct flow_elder *elder)
 {
+	worker->elder = elder;
 	worker->relay.env.flows = flow_tables_of(flows, worker->number);
 	worker->relay.env.flow_owners = flow_tables_owners(flows, worker->number);
 	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
+}
+
+bool worker_uses_elder(const struct worker *worker)
+{
+	return __atomic_load_n(&worker->elder, __ATOMIC_ACQUIRE) != NULL; /* elder_leave() */
 }
 
 u64 worker_tick_now(const struct worker *worker)

@@ -23,6 +23,10 @@ struct worker {
 	u64 *flows_tick; /* where it says that the flow tables are alive; NULL: others do */
 	u64 root_offset; /* of the arena in use */
 
+	/* Written by the main thread before the worker runs, and once by the worker: NULL, when
+	 * it needs them no more. */
+	const struct flow_elder *elder;
+
 	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
 	 * two writers. */
 	struct attachment *current cache_aligned; /* in use: every older one may be released */
@@ -34,8 +38,13 @@ struct worker {
 /* A worker over open ports, without flows; it doesn't run yet. */
 void worker_prepare(struct worker *worker, u32 number, const struct ports *ports, u32 tick_ms);
 
-/* Gives it its flow table, before it runs. What it may use of it, attachments say. */
-void worker_use_flows(struct worker *worker, const struct flow_tables *flows);
+/* Gives it its flow table, before it runs, and a predecessor's (NULL: there are none). What it may
+ * use of them, attachments say. */
+void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
+		      const struct flow_elder *elder);
+
+/* Whether it may still look into a predecessor's flow tables. */
+bool worker_uses_elder(const struct worker *worker);
 
 /* The present tick of flow ages. */
 u64 worker_tick_now(const struct worker *worker);

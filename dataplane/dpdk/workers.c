@@ -15,10 +15,19 @@ void workers_prepare(struct workers *workers, u32 count, const int *cores,
 		worker_prepare(&workers->list[i], i, ports, tick_ms);
 }
 
-void workers_use_flows(struct workers *workers, const struct flow_tables *flows)
+void workers_use_flows(struct workers *workers, const struct flow_tables *flows,
+		       const struct flow_elder *elder)
 {
 	for (u32 i = 0; i < workers->count; i++)
-		worker_use_flows(&workers->list[i], flows);
+		worker_use_flows(&workers->list[i], flows, elder);
+}
+
+bool workers_use_elder(const struct workers *workers)
+{
+	for (u32 i = 0; i < workers->count; i++)
+		if (worker_uses_elder(&workers->list[i]))
+			return true;
+	return false;
 }
 
 int workers_hand(struct workers *workers, struct attachment *attachment)

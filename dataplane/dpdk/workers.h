@@ -15,8 +15,12 @@ struct workers {
 void workers_prepare(struct workers *workers, u32 count, const int *cores,
 		     const struct ports *ports, u32 tick_ms);
 
-/* Gives each its flow table, before they run. */
-void workers_use_flows(struct workers *workers, const struct flow_tables *flows);
+/* Gives each its flow table, before they run, and those of a predecessor (NULL: there are none). */
+void workers_use_flows(struct workers *workers, const struct flow_tables *flows,
+		       const struct flow_elder *elder);
+
+/* Whether one of them may still look into a predecessor's flow tables. */
+bool workers_use_elder(const struct workers *workers);
 
 /* Hands all of them an attachment. Returns 0, or -errno of one that does not start. */
 int workers_hand(struct workers *workers, struct attachment *attachment)

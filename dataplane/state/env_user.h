@@ -5,6 +5,7 @@
 
 #include "dataplane/core/env.h"
 #include "dataplane/state/arena.h"
+#include "dataplane/state/flow_elder.h"
 
 /* What a worker remembers for seconds, apart from flows; all zero: nothing yet. */
 struct env_recent {
@@ -20,6 +21,7 @@ struct env {
 	struct env_recent *recent; /* NULL: remembers nothing, and tells every sender */
 	u32 now_ms;                /* of a clock that wraps around */
 	u8 tick;
+	const struct flow_elder *elder; /* NULL ordinarily */
 };
 
 static inline const struct hash_seed *env_seed(const struct env *env)
@@ -55,6 +57,14 @@ static inline u32 env_flow_buckets(const struct env *env)
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index)
 {
 	return &env->flows[index];
+}
+
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key)
+{
+	if (likely(!env->elder) || env->flow_buckets == 0)
+		return 0;
+	return flow_elder_find(env->elder, service->number, key, env->tick);
 }
 
 /* volatile: before the entry, whose store is volatile too. */

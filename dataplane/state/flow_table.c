@@ -13,6 +13,7 @@
 #include "dataplane/state/memory.h"
 
 #define FLOW_TABLE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define UNMAP_BYTES ((size_t)4 << 20)
 
 static struct flow_tables tables_of(void *base, const struct flow_table_header *layout,
 				    size_t size_bytes, int fd)
@@ -96,6 +97,8 @@ static const char *file_fault(int fd, size_t *size_bytes)
 	if (seals < 0 || (seals & FLOW_TABLE_SEALS) != FLOW_TABLE_SEALS || fstat(fd, &stat) < 0)
 		return "they are not in a sealed file";
 	*size_bytes = (size_t)stat.st_size;
+	if (*size_bytes < FLOW_TABLE_HEADER_BYTES)
+		return "they are smaller than their header";
 	return NULL;
 }
 
@@ -105,86 +108,6 @@ static const char *version_fault(const struct flow_table_header *layout)
 		return "they are of another version";
 	return NULL;
 }
-
-static const char *layout_fault(const struct flow_table_header *layout,
-				const struct flow_tables *wanted, u64 tick)
-{
-	const char *fault = version_fault(layout);
-
-	if (fault)
-		return fault;
-	if (layout->workers_count != wanted->workers_count)
-		return "they are for another number of workers";
-	if (layout->buckets_count != wanted->buckets_count)
-		return "they have another size: `flows:` has changed";
-	if (layout->tick_ms != wanted->tick_ms)
-		return "their ages count otherwise: `flow_timeout:` has changed";
-	/* Six bits of age would take some dead entries for live ones. */
-	if (tick < layout->last_tick || tick - layout->last_tick > FLOW_TIMEOUT_TICKS)
-		return "they have been idle for longer than `flow_timeout:`";
-	return NULL;
-}
-
-/* Opens, locks and maps. Returns the sentence that says what is wrong, or NULL. */
-static const char *inherit(int deposit, const struct flow_tables *wanted, u64 tick,
-			   struct flow_tables *heir)
-{
-	struct flow_table_header layout;
-	size_t size_bytes;
-	const char *fault = file_fault(deposit, &size_bytes);
-	void *base;
-	int fd;
-
-	if (fault)
-		return fault;
-	if (size_bytes < file_bytes(wanted->workers_count, wanted->buckets_count))
-		return "they are smaller than `flows:` asks for";
-	fd = memory_reopen(deposit);
-	if (fd < 0)
-		return "they cannot be opened";
-	fault = "another process still writes them";
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		goto close_file;
-	fault = "they cannot be mapped";
-	base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (base == MAP_FAILED)
-		goto close_file;
-	memcpy(&layout, base, sizeof(layout));
-	fault = layout_fault(&layout, wanted, tick);
-	if (!fault) {
-		*heir = tables_of(base, &layout, size_bytes, fd);
-		return NULL;
-	}
-	munmap(base, size_bytes);
-close_file:
-	close(fd);
-	return fault;
-}
-
-int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, char *text, size_t text_bytes)
-{
-	struct flow_tables heir;
-	const char *fault = inherit(fd, tables, tick, &heir);
-
-	if (fault) {
-		snprintf(text, text_bytes, "%s", fault);
-		return -EINVAL;
-	}
-	flow_tables_destroy(tables);
-	*tables = heir;
-	return 0;
-}
-
-void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
-{
-	if (tables->header->incarnation == incarnation)
-		return;
-	memset(tables->buckets, 0,
-	       (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket));
-	tables->header->incarnation = incarnation;
-}
-
-/* --- For who only reads ---------------------------------------------------------------- */
 
 /* Whether the layout that a header claims lies inside a file of this size. */
 static const char *bounds_fault(const struct flow_table_header *layout, size_t size_bytes)
@@ -202,6 +125,112 @@ static const char *bounds_fault(const struct flow_table_header *layout, size_t s
 	return NULL;
 }
 
+/* What makes them of no use, however they are laid out. */
+static const char *layout_fault(const struct flow_table_header *layout, size_t size_bytes,
+				u32 tick_ms, u64 tick)
+{
+	const char *fault = bounds_fault(layout, size_bytes);
+
+	if (fault)
+		return fault;
+	if (layout->tick_ms != tick_ms)
+		return "their ages count otherwise: `flow_timeout:` has changed";
+	/* Six bits of age would take some dead entries for live ones. */
+	if (tick < layout->last_tick || tick - layout->last_tick > FLOW_TIMEOUT_TICKS)
+		return "they have been idle for longer than `flow_timeout:`";
+	return NULL;
+}
+
+/* Opens, locks and maps. Returns the sentence that says what is wrong, or NULL. */
+static const char *inherit(int deposit, u32 tick_ms, u64 tick, struct flow_table_header *layout,
+			   struct flow_tables *heir)
+{
+	size_t size_bytes;
+	const char *fault = file_fault(deposit, &size_bytes);
+	void *base;
+	int fd;
+
+	if (fault)
+		return fault;
+	fd = memory_reopen(deposit);
+	if (fd < 0)
+		return "they cannot be opened";
+	fault = "another process still writes them";
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		goto close_file;
+	fault = "they cannot be mapped";
+	base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (base == MAP_FAILED)
+		goto close_file;
+	memcpy(layout, base, sizeof(*layout));
+	fault = layout_fault(layout, size_bytes, tick_ms, tick);
+	if (!fault) {
+		*heir = tables_of(base, layout, size_bytes, fd);
+		return NULL;
+	}
+	munmap(base, size_bytes);
+close_file:
+	close(fd);
+	return fault;
+}
+
+static struct flow_elder elder_of(const struct flow_tables *heir,
+				  const struct flow_table_header *layout)
+{
+	(void)!mprotect(heir->header, heir->size_bytes, PROT_READ); /* against our own mistakes */
+	return (struct flow_elder){
+		.buckets = heir->buckets,
+		.workers_count = heir->workers_count,
+		.buckets_count = heir->buckets_count,
+		.incarnation = layout->incarnation,
+		.last_tick = layout->last_tick,
+		.base = heir->header,
+		.size_bytes = heir->size_bytes,
+		.fd = heir->fd,
+	};
+}
+
+int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, struct flow_elder *elder,
+			char *text, size_t text_bytes)
+{
+	struct flow_table_header layout;
+	struct flow_tables heir;
+	const char *fault = inherit(fd, tables->tick_ms, tick, &layout, &heir);
+
+	if (fault) {
+		snprintf(text, text_bytes, "%s", fault);
+		return -EINVAL;
+	}
+	if (heir.workers_count != tables->workers_count ||
+	    heir.buckets_count != tables->buckets_count) {
+		*elder = elder_of(&heir, &layout);
+		return 0;
+	}
+	flow_tables_destroy(tables);
+	*tables = heir;
+	return 0;
+}
+
+void flow_elder_release(struct flow_elder *elder)
+{
+	if (!elder->buckets)
+		return;
+	munmap(elder->base, elder->size_bytes);
+	close(elder->fd);
+	*elder = (struct flow_elder){.fd = -1};
+}
+
+void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
+{
+	if (tables->header->incarnation == incarnation)
+		return;
+	memset(tables->buckets, 0,
+	       (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket));
+	tables->header->incarnation = incarnation;
+}
+
+/* --- For who only reads ---------------------------------------------------------------- */
+
 static const char *map(int fd, struct flow_tables *tables)
 {
 	struct flow_table_header layout;
@@ -211,8 +240,6 @@ static const char *map(int fd, struct flow_tables *tables)
 
 	if (fault)
 		return fault;
-	if (size_bytes < FLOW_TABLE_HEADER_BYTES)
-		return "they are smaller than their header";
 	base = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		return "they cannot be mapped";
@@ -235,8 +262,13 @@ int flow_tables_map(int fd, struct flow_tables *tables, char *text, size_t text_
 	return -EINVAL;
 }
 
-void flow_tables_unmap(struct flow_tables *tables)
+/* From the end, in parts that hold whole huge pages. */
+bool flow_tables_unmap(struct flow_tables *tables)
 {
-	munmap(tables->header, tables->size_bytes);
-	*tables = (struct flow_tables){.fd = -1};
+	size_t rest_bytes = tables->size_bytes % UNMAP_BYTES;
+	size_t part_bytes = rest_bytes ? rest_bytes : UNMAP_BYTES;
+
+	tables->size_bytes -= part_bytes;
+	munmap((u8 *)tables->header + tables->size_bytes, part_bytes);
+	return tables->size_bytes == 0;
 }

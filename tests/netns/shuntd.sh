@@ -343,6 +343,29 @@ is "its counter starts anew" "$(backend 10.0.1.5 .packets)" 0
 [ "$(backend 10.0.1.1 .packets)" -ge 10 ] || fail "the other backend's counter is gone"
 eventually "it catches up" caught_up
 
+echo "- an operator's drain"
+is "by GET" "$(get 'drain?backend=10.0.1.1' | jq -r .error)" "/v1/drain wants POST"
+is "by POST" "$(post drains | jq -r .error)" "/v1/drains wants GET"
+[[ $(post drain | jq -r .error) == "say which backend"* ]] || fail "of no backend"
+is "of nobody" "$(post 'drain?backend=10.0.1.9&service=web' | jq -r .error)" \
+	"service web has no backend 10.0.1.9, but 10.0.1.1 and 10.0.1.5"
+is "of nothing" "$(post 'undrain?backend=%ff%fe' | jq -r '.error | length > 0')" true
+fake_does stick
+is "services" "$(post 'drain?backend=10.0.1.1' | jq -c '[.changed, .warnings]')" '[1,[]]'
+is "state" "$(backend 10.0.1.1 .state)" drain
+is "slots" "$(backend 10.0.1.1 .slots)" 0
+sleep 0.5 # time enough to count
+is "flows, while a dataplane may have more" "$(get drains | jq -c '[.[].flows]')" '[null]'
+fake_does follow
+eventually "flows are counted" value_is 0 backend 10.0.1.1 .flows
+is "the last one" "$(post 'drain?backend=10.0.1.5&service=web' | jq -r '.warnings[]')" \
+	"service web has no backend left for new flows: they are dropped"
+for backend in 10.0.1.1 10.0.1.5; do
+	is "undrained" "$(post "undrain?backend=$backend" | jq -r '.backends[].drain')" null
+done
+is "drains" "$(get drains)" '[]'
+eventually "it catches up" caught_up
+
 echo "- killed and started again, everything keeps its number"
 get services | jq -S '[.[] | {vip, number, backends: [.backends[] | {address, number}]}]' >"$work/a"
 epoch=$(status .epoch) before=$(status .generation)

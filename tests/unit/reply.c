@@ -156,7 +156,7 @@ static void an_answer_that_has_no_room_is_dropped(void **state)
 	struct asked asked;
 
 	question_build(question_named("probe"), &frame);
-	asked = ask(fixture, &frame, frame.len, REPLY_GROWN_MAX - 1);
+	asked = ask(fixture, &frame, frame.len, NEIGHBOUR_LINK_BYTES - 1);
 	assert_int_equal(asked.outcome.verdict, VERDICT_NO_HEADROOM);
 	free(asked.block);
 	fixture_free(fixture);

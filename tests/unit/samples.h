@@ -40,6 +40,39 @@ enum { AT_TYPE = 12, AT_IP = 14, AT_L4_V4 = 34, AT_L4_V6 = 54 };
 	CLIENT4, .destination = address, .protocol = FRAME_TCP, .destination_port = port,          \
 		 .tcp_flags = FRAME_ACK
 
+/* What a backend sent, and an error about it came from a router. */
+static const struct frame_spec answer_v4 = {
+	.source = "203.0.113.10",
+	.source_port = 443,
+	.destination = "192.0.2.7",
+	.destination_port = 50000,
+	.protocol = FRAME_TCP,
+	.tcp_flags = FRAME_ACK,
+	.payload_bytes = 100,
+};
+static const struct frame_spec answer_v6 = {
+	.source = "2001:db8:1::10",
+	.source_port = 443,
+	.destination = "2001:db8:2::7",
+	.destination_port = 50000,
+	.protocol = FRAME_TCP,
+	.tcp_flags = FRAME_ACK,
+	.payload_bytes = 100,
+};
+static const struct frame_spec stranger_v4 = {
+	.source = "203.0.113.12",
+	.source_port = 443,
+	.destination = "192.0.2.7",
+	.destination_port = 50000,
+	.protocol = FRAME_TCP,
+};
+#define ERROR4(packet, bytes)                                                                      \
+	.source = "198.51.100.1", .destination = "203.0.113.10", .protocol = FRAME_ICMP,           \
+	.about = packet, .about_bytes = bytes
+#define ERROR6(packet, bytes)                                                                      \
+	.source = "2001:db8:9::1", .destination = "2001:db8:1::10", .protocol = FRAME_ICMPV6,      \
+	.about = packet, .about_bytes = bytes
+
 static const struct sample samples[] = {
 	/* Forwarded. */
 	{"TCP SYN", {WEB4, .tcp_flags = FRAME_SYN}, .verdict = VERDICT_MAGLEV},
@@ -100,7 +133,17 @@ static const struct sample samples[] = {
 	{"first fragment",
 	 {DNS4, .fragment = FRAME_MF, .payload_bytes = 8},
 	 .verdict = VERDICT_MAGLEV},
-	{"later fragment", {DNS4, .fragment = 2, .payload_bytes = 9}, .verdict = VERDICT_MAGLEV},
+	{"fragment without its first over IPv4",
+	 {DNS4, .id = 77, .fragment = 2, .payload_bytes = 9},
+	 .verdict = VERDICT_FRAGMENT},
+
+	{"error that embeds eight bytes of TCP",
+	 {ERROR4(&answer_v4, 28)},
+	 .verdict = VERDICT_ICMP_ERROR},
+	{"error that embeds a whole packet",
+	 {ERROR4(&answer_v4, 140)},
+	 .verdict = VERDICT_ICMP_ERROR},
+	{"IPv6 error", {ERROR6(&answer_v6, 48)}, .verdict = VERDICT_ICMP_ERROR},
 
 	/* Answered. */
 	{"ping",
@@ -206,6 +249,12 @@ static const struct sample samples[] = {
 	{"seven extension headers",
 	 {WEB6, .extensions = {0, 60, 43, 60, 60, 60, 60}, .extensions_count = 7},
 	 .verdict = VERDICT_EXTENSIONS},
+	{"error that embeds too little",
+	 {ERROR4(&answer_v4, 27), .padding_bytes = 9},
+	 .verdict = VERDICT_ICMP},
+	{"error about another address's packet",
+	 {ERROR4(&stranger_v4, 28)},
+	 .verdict = VERDICT_ICMP_UNRELATED},
 	{"ICMP that asks for nothing",
 	 {CLIENT4, .destination = "203.0.113.10", .protocol = FRAME_ICMP, .payload_bytes = 20},
 	 {{AT_L4_V4, 13}},

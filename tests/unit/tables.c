@@ -290,6 +290,52 @@ static void test_unchanged_tables_are_kept(void **state)
 	fixture_close(&fixture);
 }
 
+/* What is kept of each table's slots is what the table says. */
+static void assert_slots(const struct fixture *fixture, const char *vip)
+{
+	const struct service *service = find(fixture, vip, 443, 6);
+	u32 slots[8] = {0};
+
+	for (u32 i = 0; i < service->maglev_size; i++)
+		slots[env_maglev(&fixture->env, service->maglev_offset, i)]++;
+	for (u16 number = 0; number < 8; number++)
+		assert_int_equal(tables_slots(fixture->builder, service->maglev_offset, number),
+				 slots[number]);
+}
+
+static void test_slots_are_kept(void **state)
+{
+	static const char *const vips[] = {"203.0.113.1", "203.0.113.2", "203.0.113.3",
+					   "203.0.113.4"};
+	struct fixture fixture = {0};
+
+	for (unsigned round = 0; round < 8; round++) {
+		char text[2000], *end = text;
+
+		end += sprintf(end, HEAD "services:\n");
+		for (unsigned i = 0; i < 4; i++) {
+			end += sprintf(end,
+				       "  - name: s%u\n    vip: %s\n    protocol: tcp\n"
+				       "    port: 443\n    table_size: 251\n    backends:\n",
+				       i, vips[i]);
+			for (unsigned k = 1; i < 3 && k <= i + 3; k++) /* the last one has none */
+				end += sprintf(end, "      - { address: 10.0.0.%u, weight: %u }\n",
+					       k, round >> i & 1 ? k : 1);
+			if (i == 3)
+				sprintf(end - strlen("    backends:\n"), "    backends: []\n");
+		}
+		plan_load(&fixture, text);
+		if (!fixture.writer)
+			arena_open(&fixture, 4 << 20);
+		publish(&fixture, round + 1);
+		arena_writer_reclaim(fixture.writer, round + 1);
+		for (unsigned i = 0; i < 4; i++)
+			assert_slots(&fixture, vips[i]);
+	}
+	assert_int_equal(tables_slots(fixture.builder, 1, 1), 0);
+	fixture_close(&fixture);
+}
+
 static void test_full_arena_keeps_the_old_generation(void **state)
 {
 	struct fixture fixture = {0};
@@ -341,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_a_backend_that_is_down),
 		cmocka_unit_test(test_equal_sets_share_a_table_until_they_differ),
 		cmocka_unit_test(test_unchanged_tables_are_kept),
+		cmocka_unit_test(test_slots_are_kept),
 		cmocka_unit_test(test_full_arena_keeps_the_old_generation),
 		cmocka_unit_test(test_counters_beyond_the_arena),
 	};
