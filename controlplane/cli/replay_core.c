@@ -15,17 +15,14 @@ struct core {
 	struct env env;
 	struct env_recent recent;
 	struct station station;
-	u64 tick;
-	u32 tick_ms;
+	struct replay_clock clock;
 	u8 *room; /* headroom and one frame */
 };
 
 static void advance(struct core *core, const struct timeval *time)
 {
-	u64 now_ms = (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000;
-
-	core->env.now_ms = (u32)now_ms;
-	core->tick = burst_advance(&core->env, core->tick, flow_tick_of(now_ms, core->tick_ms));
+	replay_clock_advance(&core->clock, &core->env,
+			     (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000);
 }
 
 /* The first interface's: its fixed MAC; without one every unicast frame is for us. */
@@ -60,7 +57,7 @@ static int core_open(struct core *core, const struct offline *offline)
 		return -1;
 	memset(core->env.flows, 0, flows_bytes);
 	core->station = station_of(dataplane);
-	core->tick_ms = flow_tick_ms(dataplane->flow_timeout_ms);
+	core->clock.tick_ms = flow_tick_ms(dataplane->flow_timeout_ms);
 	return 0;
 }
 

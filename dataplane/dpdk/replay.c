@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The production path of a burst (net_pcap's mbufs, relay.c) under the capture's own clock. A
- * burst ends where the tick changes, and what expired by then is cleared at once, so the
+ * burst ends where that moves on, and what expired by then is cleared at once, so the
  * result depends on the capture alone and equals what the core does frame by frame.
  *
  * net_pcap says "nothing more" at the end, at an error and when it is out of buffers alike, so
@@ -42,9 +42,10 @@ struct replay {
 	struct flow_tables flows;
 	struct attachment *attachment;
 	struct relay relay;
+	struct env_recent recent;
 	int timestamp_offset; /* in an mbuf */
 
-	u64 tick;
+	struct replay_clock clock;
 	u32 n;
 	struct replay_record trace[TRACE_RECORDS];
 	u32 trace_count;
@@ -205,6 +206,8 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	close(arena_fd);
 	if (err)
 		return err;
+	env->recent = &replay->recent;
+	replay->clock.tick_ms = replay->flows.tick_ms;
 	env->flows = flow_tables_of(&replay->flows, 0);
 	env->flow_owners = flow_tables_owners(&replay->flows, 0);
 	env->flow_buckets = replay->flows.buckets_count;
@@ -278,20 +281,18 @@ static int trace_burst(struct replay *replay)
 	return trace_flush(replay);
 }
 
-static u64 tick_of(const struct replay *replay, const struct rte_mbuf *mbuf)
+static u64 time_ms_of(const struct replay *replay, const struct rte_mbuf *mbuf)
 {
-	u64 timestamp_us =
-		*RTE_MBUF_DYNFIELD(mbuf, replay->timestamp_offset, const rte_mbuf_timestamp_t *);
-
-	return flow_tick_of(timestamp_us / 1000, replay->flows.tick_ms);
+	return *RTE_MBUF_DYNFIELD(mbuf, replay->timestamp_offset, const rte_mbuf_timestamp_t *) /
+	       1000;
 }
 
-/* How many of the mbufs, at least one, come before the tick changes again. */
-static u32 same_tick(const struct replay *replay, struct rte_mbuf *const *mbufs, u32 count)
+/* How many of the mbufs, at least one, come before the clock moves again. */
+static u32 same_moment(const struct replay *replay, struct rte_mbuf *const *mbufs, u32 count)
 {
 	u32 same = 1;
 
-	while (same < count && tick_of(replay, mbufs[same]) <= replay->tick)
+	while (same < count && !replay_clock_moves(&replay->clock, time_ms_of(replay, mbufs[same])))
 		same++;
 	return same;
 }
@@ -302,9 +303,9 @@ static int replay_mbufs(struct replay *replay, struct rte_mbuf **mbufs, u32 coun
 	int status = EX_OK;
 
 	for (u32 from = 0, part; from < count && status == EX_OK; from += part) {
-		replay->tick = burst_advance(&replay->relay.env, replay->tick,
-					     tick_of(replay, mbufs[from]));
-		part = same_tick(replay, mbufs + from, count - from);
+		replay_clock_advance(&replay->clock, &replay->relay.env,
+				     time_ms_of(replay, mbufs[from]));
+		part = same_moment(replay, mbufs + from, count - from);
 		relay_burst(&replay->relay, &replay->ports.list[0], mbufs + from, part, report);
 		report->heartbeat++;
 		status = trace_burst(replay);

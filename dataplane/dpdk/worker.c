@@ -29,14 +29,21 @@ static u64 clock_now_ms(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
-/* Ticks of CLOCK_MONOTONIC, which mean the same to the next process. */
+/* CLOCK_MONOTONIC, whose ticks mean the same to the next process. */
 static void clock_read(struct worker_clock *clock)
 {
-	u64 now_ms = clock_now_ms();
+	clock->now_ms = clock_now_ms();
+	clock->tick = flow_tick_of(clock->now_ms, clock->tick_ms);
+	clock->ms_ends_cycles = rte_rdtsc() + clock->cycles_per_ms;
+}
 
-	clock->tick = flow_tick_of(now_ms, clock->tick_ms);
-	clock->tick_ends_cycles =
-		rte_rdtsc() + ((clock->tick + 1) * clock->tick_ms - now_ms) * clock->cycles_per_ms;
+/* A millisecond or more is over: counts cycles on. */
+static void clock_count(struct worker_clock *clock, u64 cycles)
+{
+	u64 passed_ms = (cycles - clock->ms_ends_cycles) / clock->cycles_per_ms + 1;
+
+	clock->now_ms += passed_ms;
+	clock->ms_ends_cycles += passed_ms * clock->cycles_per_ms;
 }
 
 /* Leaves the predecessor's flow tables once all their flows have timed out. */
@@ -50,9 +57,16 @@ static void elder_leave(struct worker *worker)
 
 static always_inline void clock_step(struct worker *worker)
 {
-	if (likely(rte_rdtsc() < worker->clock.tick_ends_cycles))
+	struct worker_clock *clock = &worker->clock;
+	u64 cycles = rte_rdtsc();
+
+	if (likely(cycles < clock->ms_ends_cycles))
 		return;
-	clock_read(&worker->clock);
+	clock_count(clock, cycles);
+	worker->relay.env.now_ms = (u32)clock->now_ms;
+	if (likely(flow_tick_of(clock->now_ms, clock->tick_ms) == clock->tick))
+		return;
+	clock_read(clock);
 	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
 	if (worker->flows_tick)
 		*worker->flows_tick = worker->clock.tick;
@@ -152,6 +166,7 @@ void worker_prepare(struct worker *worker, u32 number, const struct ports *ports
 		.relay = {.ports = ports, .queue = (u16)number},
 		.clock = {.tick_ms = tick_ms, .cycles_per_ms = rte_get_tsc_hz() / 1000},
 	};
+	worker->relay.env.recent = &worker->recent;
 }
 
 void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
