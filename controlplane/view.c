@@ -319,7 +319,7 @@ json_t *view_services(const struct control *control)
 json_t *view_drops(const struct control *control)
 {
 	static const char *const names[VERDICT_COUNT] = {
-#define VIEW_NAME(id, action, reason, text) #id,
+#define VIEW_NAME(id, action, reason, text, advice, engines) #id,
 		VERDICTS(VIEW_NAME)
 #undef VIEW_NAME
 	};
