@@ -8,6 +8,7 @@
 
 #include "controlplane/explain.h"
 #include "controlplane/health/checks.h"
+#include "controlplane/verdict_json.h"
 #include "version.h"
 
 static json_t *mac_view(const u8 mac[static 6])
@@ -329,12 +330,12 @@ json_t *view_drops(const struct control *control)
 	for (u32 i = 0; i < VERDICT_COUNT; i++) {
 		enum verdict verdict = (enum verdict)i;
 
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", names[i],
-						"action", action_name(verdict_action(verdict)),
-						"reason", verdict_reason(verdict), "text",
-						verdict_text(verdict), "packets",
-						(json_int_t)totals_verdict(totals, verdict)));
+		json_t *row = json_pack("{s:s, s:s, s:I}", "name", names[i], "action",
+					action_name(verdict_action(verdict)), "packets",
+					(json_int_t)totals_verdict(totals, verdict));
+
+		verdict_json_add(row, verdict);
+		json_array_append_new(list, row);
 	}
 	return json_pack("{s:o}", "verdicts", list);
 }
