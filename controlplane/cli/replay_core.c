@@ -4,28 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/cli/core.h"
 #include "controlplane/cli/replay.h"
-#include "dataplane/core/single.h"
 #include "dataplane/state/flow_table.h"
 
-#define FRAME_MAX (1u << 17)
 #define HEADROOM 128
 
-struct core {
-	struct env env;
-	struct env_recent recent;
-	struct station station;
-	struct replay_clock clock;
-	u8 *room; /* headroom and one frame */
-};
-
-static void advance(struct core *core, const struct timeval *time)
+void core_advance(struct core *core, const struct timeval *time)
 {
 	replay_clock_advance(&core->clock, &core->env,
 			     (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000);
 }
 
-/* The first interface's: its fixed MAC; without one every unicast frame is for us. */
 static struct station station_of(const struct config_dataplane *dataplane)
 {
 	static const u8 none[6];
@@ -41,7 +31,7 @@ static struct station station_of(const struct config_dataplane *dataplane)
 	return station;
 }
 
-static int core_open(struct core *core, const struct offline *offline)
+int core_open(struct core *core, const struct offline *offline)
 {
 	const struct config_dataplane *dataplane = &offline->config->dataplane;
 	size_t flows_bytes = FLOW_TABLE_MIN_BUCKETS * sizeof(struct flow_bucket);
@@ -52,7 +42,7 @@ static int core_open(struct core *core, const struct offline *offline)
 	core->env.flow_buckets = FLOW_TABLE_MIN_BUCKETS;
 	core->env.flows = aligned_alloc(64, flows_bytes);
 	core->env.flow_owners = calloc(FLOW_TABLE_MIN_BUCKETS, sizeof(struct flow_owners));
-	core->room = malloc(HEADROOM + FRAME_MAX);
+	core->room = malloc(HEADROOM + CORE_FRAME_MAX);
 	if (!core->env.flows || !core->env.flow_owners || !core->room)
 		return -1;
 	memset(core->env.flows, 0, flows_bytes);
@@ -61,27 +51,33 @@ static int core_open(struct core *core, const struct offline *offline)
 	return 0;
 }
 
-static void core_close(struct core *core)
+void core_close(struct core *core)
 {
 	free(core->env.flows);
 	free(core->env.flow_owners);
 	free(core->room);
 }
 
+enum verdict core_run(struct core *core, const u8 *frame, u32 frame_bytes, struct single *single)
+{
+	*single = (struct single){
+		.frame = core->room + HEADROOM,
+		.frame_bytes = frame_bytes < CORE_FRAME_MAX ? frame_bytes : CORE_FRAME_MAX,
+		.headroom_bytes = HEADROOM,
+	};
+	memcpy(single->frame, frame, single->frame_bytes);
+	return single_run(&core->env, &core->station, single);
+}
+
 static void run_frame(struct core *core, struct replay *replay, u32 n,
 		      const struct pcap_pkthdr *header, const u8 *bytes)
 {
 	struct replay_record record = {.n = n};
-	struct single single = {
-		.frame = core->room + HEADROOM,
-		.frame_bytes = header->caplen < FRAME_MAX ? header->caplen : FRAME_MAX,
-		.headroom_bytes = HEADROOM,
-	};
 	struct timeval time = header->ts;
+	struct single single;
 
-	memcpy(single.frame, bytes, single.frame_bytes);
-	advance(core, &time);
-	record.verdict = (u8)single_run(&core->env, &core->station, &single);
+	core_advance(core, &time);
+	record.verdict = (u8)core_run(core, bytes, header->caplen, &single);
 	record.service_number = single.service ? single.service->number : 0;
 	record.backend_number = single.backend_number;
 	record.sent = verdict_sends((enum verdict)record.verdict);
