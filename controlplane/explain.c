@@ -3,7 +3,6 @@
  * what the core noted and wrote, and nothing is worked out a second time. */
 #include "controlplane/explain.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,27 +30,16 @@ static const struct plan_backend *plan_backend_of(const struct plan_service *ser
 	return NULL;
 }
 
-static void say(json_t *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(json_t *why, const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	json_array_append_new(why, json_string(text));
-}
-
 /* What speaks against the backend that was chosen, or nothing. */
 static void say_backend(json_t *why, const struct plan_backend *backend)
 {
 	if (!backend->up)
-		say(why, "its check says that it is down, but nobody else is up either: then all "
-			 "get new flows (all_down: forward)");
+		explain_say(
+			why,
+			"its check says that it is down, but nobody else is up either: then all "
+			"get new flows (all_down: forward)");
 	if (!backend->hop.reachable && backend->hop.reason)
-		say(why, "there is no next hop to it: %s", backend->hop.reason);
+		explain_say(why, "there is no next hop to it: %s", backend->hop.reason);
 }
 
 static void say_pick(json_t *why, const struct explained *explained,
@@ -63,22 +51,24 @@ static void say_pick(json_t *why, const struct explained *explained,
 
 	for (size_t i = 0; i < service->config->backends_count; i++)
 		eligible += plan_backend_eligible(&service->backends[i]);
-	say(why, "service %s hashes by %s: hash 0x%016llx, slot %u of %u", service->config->name,
-	    config_hash_name(service->config->hash), (unsigned long long)single->key.hash, slot,
-	    service->config->table_size);
+	explain_say(why, "service %s hashes by %s: hash 0x%016llx, slot %u of %u",
+		    service->config->name, config_hash_name(service->config->hash),
+		    (unsigned long long)single->key.hash, slot, service->config->table_size);
 	if (number == 0)
-		say(why, "the slot is empty: none of %zu backends takes new flows",
-		    service->config->backends_count);
+		explain_say(why, "the slot is empty: none of %zu backends takes new flows",
+			    service->config->backends_count);
 	else
-		say(why,
-		    "the slot belongs to backend number %u; %zu of %zu backends take new flows",
-		    number, eligible, service->config->backends_count);
+		explain_say(
+			why,
+			"the slot belongs to backend number %u; %zu of %zu backends take new flows",
+			number, eligible, service->config->backends_count);
 	if (explained->verdict == VERDICT_FLOW)
-		say(why, "its flow is known: the flow's entry names backend number %u",
-		    single->backend_number);
+		explain_say(why, "its flow is known: the flow's entry names backend number %u",
+			    single->backend_number);
 	else
-		say(why,
-		    "a flow that is already known keeps the backend that its flow entry names");
+		explain_say(
+			why,
+			"a flow that is already known keeps the backend that its flow entry names");
 }
 
 static void service_add(json_t *out, const struct explained *explained, json_t *why)
@@ -195,8 +185,9 @@ static json_t *reply_json(const struct explained *explained, json_t *why)
 		json_object_set_new(out, "to", explain_address(&single->packet.source));
 	if (explained->verdict == VERDICT_PATH_MTU) {
 		json_object_set_new(out, "mtu", json_integer(reply_mtu(single)));
-		say(why, "its sender is told to send at most %u bytes, at most once in %d ms",
-		    reply_mtu(single), REPLY_PAUSE_MS);
+		explain_say(why,
+			    "its sender is told to send at most %u bytes, at most once in %d ms",
+			    reply_mtu(single), REPLY_PAUSE_MS);
 	}
 	return out;
 }

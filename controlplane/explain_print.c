@@ -4,18 +4,7 @@
 #include <string.h>
 
 #include "controlplane/explain.h"
-
-static const char *string_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
-
-static long long integer_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
+#include "controlplane/json_read.h"
 
 /* --- What was seen -------------------------------------------------------------------- */
 

@@ -11,6 +11,9 @@
 json_t *explain_address(const struct addr *addr);
 json_t *explain_mac(const u8 mac[static 6]);
 
+/* Appends a sentence. */
+void explain_say(json_t *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* What the parser sees in a frame, whoever it is for. Only reads it. */
 json_t *explain_seen(u8 *frame, u32 frame_bytes);
 

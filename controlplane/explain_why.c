@@ -4,10 +4,9 @@
 #include <stdio.h>
 
 #include "controlplane/explain_private.h"
+#include "controlplane/json_read.h"
 
-static void say(json_t *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(json_t *why, const char *format, ...)
+void explain_say(json_t *why, const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
@@ -18,20 +17,8 @@ static void say(json_t *why, const char *format, ...)
 	json_array_append_new(why, json_string(text));
 }
 
-static const char *string_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
-
-static int integer_of(const json_t *object, const char *key)
-{
-	return (int)json_integer_value(json_object_get(object, key));
-}
-
 /* "ADDRESS port N", which needs no brackets. */
-#define ENDPOINT "%s port %u"
+#define ENDPOINT "%s port %lld"
 
 /* --- The frame ------------------------------------------------------------------------ */
 
@@ -45,18 +32,20 @@ static void say_link(const struct explained *explained, json_t *why)
 	snprintf(ours, sizeof(ours), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
 		 mac[3], mac[4], mac[5]);
 	if (explained->verdict == VERDICT_OTHER_MAC)
-		say(why, "it is sent to %s, and this port is %s",
-		    string_of(seen, "destination_mac"), ours);
+		explain_say(why, "it is sent to %s, and this port is %s",
+			    string_of(seen, "destination_mac"), ours);
 	else if (explained->verdict == VERDICT_OWN_MAC)
-		say(why, "it comes from %s, which is this port itself", ours);
+		explain_say(why, "it comes from %s, which is this port itself", ours);
 	else if (explained->verdict == VERDICT_L2_GROUP)
-		say(why, "it is sent to %s, a group of stations, but to the address of one service",
-		    string_of(seen, "destination_mac"));
+		explain_say(
+			why,
+			"it is sent to %s, a group of stations, but to the address of one service",
+			string_of(seen, "destination_mac"));
 	else if (explained->verdict == VERDICT_TAGS)
-		say(why, "it has %zu VLAN tags; shunt looks behind %d at most",
-		    json_array_size(json_object_get(seen, "tags")), PARSE_TAGS_MAX);
+		explain_say(why, "it has %zu VLAN tags; shunt looks behind %d at most",
+			    json_array_size(json_object_get(seen, "tags")), PARSE_TAGS_MAX);
 	else if (explained->verdict == VERDICT_NOT_IP)
-		say(why, "its Ethernet type is %s", string_of(seen, "ethertype"));
+		explain_say(why, "its Ethernet type is %s", string_of(seen, "ethertype"));
 }
 
 static void say_lengths(const struct explained *explained, json_t *why)
@@ -66,19 +55,22 @@ static void say_lengths(const struct explained *explained, json_t *why)
 	int available = (int)explained->frame_bytes - packet->l3_offset;
 
 	if (explained->verdict == VERDICT_TRUNCATED && !ip)
-		say(why, "the frame has %u bytes, which is less than its first headers",
-		    explained->frame_bytes);
+		explain_say(why, "the frame has %u bytes, which is less than its first headers",
+			    explained->frame_bytes);
 	else if (explained->verdict == VERDICT_TRUNCATED)
-		say(why, "the IP packet has %d bytes and ends inside a header behind the first",
-		    integer_of(ip, "bytes"));
+		explain_say(
+			why,
+			"the IP packet has %lld bytes and ends inside a header behind the first",
+			integer_of(ip, "bytes"));
 	else if (integer_of(ip, "bytes") > available)
-		say(why, "the IP header speaks of %d bytes, and %d came", integer_of(ip, "bytes"),
-		    available);
+		explain_say(why, "the IP header speaks of %lld bytes, and %d came",
+			    integer_of(ip, "bytes"), available);
 	else
-		say(why,
-		    "the frame holds all of the IP packet's %d bytes, but a length inside it "
-		    "doesn't fit them",
-		    integer_of(ip, "bytes"));
+		explain_say(
+			why,
+			"the frame holds all of the IP packet's %lld bytes, but a length inside it "
+			"doesn't fit them",
+			integer_of(ip, "bytes"));
 }
 
 /* --- Fragments ------------------------------------------------------------------------ */
@@ -87,36 +79,71 @@ static void say_fragment(const struct explained *explained, json_t *why)
 {
 	const json_t *fragment = json_object_get(explained->seen, "fragment");
 	const struct packet *packet = &explained->single->packet;
-	int offset = integer_of(fragment, "offset");
+	long long offset = integer_of(fragment, "offset");
 
 	if (!(packet->flags & PACKET_FRAGMENT) || packet->flags & PACKET_DEFECT)
 		return;
 	if (!(packet->flags & PACKET_LATER)) {
-		say(why,
-		    "it is the first fragment of datagram %s: the only one with ports, which are "
-		    "remembered for %d s so that the later ones follow it",
-		    string_of(fragment, "id"), FRAGMENT_TIMEOUT_MS / 1000);
+		explain_say(
+			why,
+			"it is the first fragment of datagram %s: the only one with ports, which are "
+			"remembered for %d s so that the later ones follow it",
+			string_of(fragment, "id"), FRAGMENT_TIMEOUT_MS / 1000);
 		return;
 	}
-	say(why,
-	    "it is a later fragment of datagram %s, %d bytes into it: its ports stand in the first "
-	    "fragment alone",
-	    string_of(fragment, "id"), offset);
+	explain_say(
+		why,
+		"it is a later fragment of datagram %s, %lld bytes into it: its ports stand in the first "
+		"fragment alone",
+		string_of(fragment, "id"), offset);
 	if (explained->verdict != VERDICT_FRAGMENT)
-		say(why,
-		    "the first fragment came less than %d s ago, from port %u to port %u: it goes "
-		    "the way of that flow",
-		    FRAGMENT_TIMEOUT_MS / 1000, be16_to_cpu(packet->source_port),
-		    be16_to_cpu(packet->destination_port));
+		explain_say(
+			why,
+			"the first fragment came less than %d s ago, from port %u to port %u: it goes "
+			"the way of that flow",
+			FRAGMENT_TIMEOUT_MS / 1000, be16_to_cpu(packet->source_port),
+			be16_to_cpu(packet->destination_port));
 	else if (explained->view->history)
-		say(why, "no first fragment of it came within the %d s before",
-		    FRAGMENT_TIMEOUT_MS / 1000);
+		explain_say(why, "no first fragment of it came within the %d s before",
+			    FRAGMENT_TIMEOUT_MS / 1000);
 	else
-		say(why,
-		    "no frame before this one was looked at: a dataplane that had the first "
-		    "fragment within %d s sends this one to the same backend (a capture shows it "
-		    "with --with-history)",
-		    FRAGMENT_TIMEOUT_MS / 1000);
+		explain_say(
+			why,
+			"no frame before this one was looked at: a dataplane that had the first "
+			"fragment within %d s sends this one to the same backend (a capture shows it "
+			"with --with-history)",
+			FRAGMENT_TIMEOUT_MS / 1000);
+}
+
+/* What is wrong with a fragment by itself. */
+static void say_fragment_defect(const struct explained *explained, json_t *why)
+{
+	const json_t *fragment = json_object_get(explained->seen, "fragment");
+	const struct packet *packet = &explained->single->packet;
+	long long offset = integer_of(fragment, "offset");
+	u32 data_bytes = packet->l3_len - packet->l4_offset;
+
+	if (explained->verdict == VERDICT_TINY_FRAGMENT && offset > 0)
+		explain_say(why,
+			    "it begins %lld bytes into the datagram, within the TCP header: put "
+			    "together, it would overwrite flags that were looked at (RFC 1858)",
+			    offset);
+	else if (explained->verdict == VERDICT_TINY_FRAGMENT)
+		explain_say(why,
+			    "it is a first fragment of %u bytes, which cut the transport header: "
+			    "whose flow it is would stand in a later one",
+			    data_bytes);
+	else if (json_is_true(json_object_get(fragment, "more")) &&
+		 data_bytes % EXTENSION_UNIT_BYTES)
+		explain_say(why,
+			    "it is a fragment of %u bytes with more to come, but only the last one "
+			    "may be no multiple of %d",
+			    data_bytes, EXTENSION_UNIT_BYTES);
+	else
+		explain_say(why,
+			    "it is a fragment of %u bytes, %lld bytes into its datagram, and "
+			    "a length of it does not fit",
+			    data_bytes, offset);
 }
 
 /* --- ICMP ----------------------------------------------------------------------------- */
@@ -128,37 +155,45 @@ static void say_unrelated(const struct explained *explained, const json_t *embed
 
 	if (addr_parse(string_of(embedded, "source"), &source) == 0 &&
 	    !addr_equal(&source, &explained->single->packet.destination))
-		say(why,
-		    "it is sent to %s, but the packet that it is about came from %s: nobody who "
-		    "got that packet sends such an error",
-		    to, string_of(embedded, "source"));
+		explain_say(
+			why,
+			"it is sent to %s, but the packet that it is about came from %s: nobody who "
+			"got that packet sends such an error",
+			to, string_of(embedded, "source"));
 	else
-		say(why, "it is about a packet from " ENDPOINT " by %s, where there is no service",
-		    string_of(embedded, "source"), (unsigned)integer_of(embedded, "source_port"),
-		    string_of(embedded, "protocol"));
+		explain_say(why,
+			    "it is about a packet from " ENDPOINT
+			    " by %s, where there is no service",
+			    string_of(embedded, "source"), integer_of(embedded, "source_port"),
+			    string_of(embedded, "protocol"));
 }
 
 static void say_icmp_dropped(const struct explained *explained, const json_t *icmp, json_t *why)
 {
 	const struct packet *packet = &explained->single->packet;
-	int type = integer_of(icmp, "type");
+	int type = (int)integer_of(icmp, "type");
 
 	if (packet->flags & PACKET_FRAGMENT)
-		say(why, "ICMP in fragments is not looked into");
+		explain_say(why, "ICMP in fragments is not looked into");
 	else if (!icmp)
-		say(why, "it ends inside the ICMP header");
+		explain_say(why, "it ends inside the ICMP header");
 	else if (type == (packet->flags & PACKET_V6 ? ICMPV6_ECHO : ICMP_ECHO))
-		say(why, "it is an echo request with another code than 0, or with IPv4 options or "
-			 "IPv6 extension headers: those ask for more than an echo");
+		explain_say(
+			why,
+			"it is an echo request with another code than 0, or with IPv4 options or "
+			"IPv6 extension headers: those ask for more than an echo");
 	else if (icmp_is_error(packet, (u8)type))
-		say(why,
-		    "it is an error (type %d, %s), but the packet that it is about can't be told: "
-		    "it is no TCP or UDP, a later fragment, or cut before its first %d bytes of "
-		    "transport header",
-		    type, string_of(icmp, "name"), ICMP_PORTS_BYTES);
+		explain_say(
+			why,
+			"it is an error (type %d, %s), but the packet that it is about can't be told: "
+			"it is no TCP or UDP, a later fragment, or cut before its first %d bytes of "
+			"transport header",
+			type, string_of(icmp, "name"), ICMP_PORTS_BYTES);
 	else
-		say(why, "its type %d (%s) is neither an echo request nor an error about a packet",
-		    type, string_of(icmp, "name"));
+		explain_say(
+			why,
+			"its type %d (%s) is neither an echo request nor an error about a packet",
+			type, string_of(icmp, "name"));
 }
 
 static void say_icmp(const struct explained *explained, json_t *why)
@@ -171,13 +206,12 @@ static void say_icmp(const struct explained *explained, json_t *why)
 	else if (explained->verdict == VERDICT_ICMP_UNRELATED)
 		say_unrelated(explained, embedded, why);
 	else if (explained->single->packet.flags & PACKET_ERROR)
-		say(why,
-		    "it is an ICMP error (%s) about a packet from " ENDPOINT " to " ENDPOINT
-		    ": the backend that has that flow sent it, and has to learn of it",
-		    string_of(icmp, "name"), string_of(embedded, "source"),
-		    (unsigned)integer_of(embedded, "source_port"),
-		    string_of(embedded, "destination"),
-		    (unsigned)integer_of(embedded, "destination_port"));
+		explain_say(why,
+			    "it is an ICMP error (%s) about a packet from " ENDPOINT " to " ENDPOINT
+			    ": the backend that has that flow sent it, and has to learn of it",
+			    string_of(icmp, "name"), string_of(embedded, "source"),
+			    integer_of(embedded, "source_port"), string_of(embedded, "destination"),
+			    integer_of(embedded, "destination_port"));
 }
 
 /* --- Sizes ---------------------------------------------------------------------------- */
@@ -190,17 +224,17 @@ static void say_untold(const struct explained *explained, u32 largest, json_t *w
 	u32 least = v6 ? REPLY_MTU_MIN_V6 : REPLY_MTU_MIN_V4;
 
 	if (largest < least)
-		say(why, "its sender can't be told: nobody believes an MTU below %u%s", least,
-		    v6 ? " over IPv6" : "");
+		explain_say(why, "its sender can't be told: nobody believes an MTU below %u%s",
+			    least, v6 ? " over IPv6" : "");
 	else if (packet->flags & PACKET_ERROR)
-		say(why, "its sender is not told: no error is sent about an ICMP error");
+		explain_say(why, "its sender is not told: no error is sent about an ICMP error");
 	else if (packet->flags & PACKET_LATER)
-		say(why, "its sender is not told: no error is sent about a later fragment");
+		explain_say(why, "its sender is not told: no error is sent about a later fragment");
 	else if (packet->l3_len < (v6 ? REPLY_QUOTE_V6 : REPLY_QUOTE_V4))
-		say(why, "its sender is not told: the packet is too short to be quoted");
+		explain_say(why, "its sender is not told: the packet is too short to be quoted");
 	else
-		say(why, "its sender was told less than %d ms ago, or has a group MAC",
-		    REPLY_PAUSE_MS);
+		explain_say(why, "its sender was told less than %d ms ago, or has a group MAC",
+			    REPLY_PAUSE_MS);
 }
 
 static void say_sizes(const struct explained *explained, json_t *why)
@@ -210,16 +244,19 @@ static void say_sizes(const struct explained *explained, json_t *why)
 	u32 overhead = encap_overhead(backend);
 	u32 largest = backend->mtu > overhead ? backend->mtu - overhead : 0;
 
-	say(why,
-	    "the packet has %u bytes, its outer header %u, and the way to the backend takes %u: "
-	    "up to %u fit",
-	    packet->l3_len, overhead, backend->mtu, largest);
+	explain_say(
+		why,
+		"the packet has %u bytes, its overhead is %u, and the way to the backend takes %u: "
+		"up to %u fit",
+		packet->l3_len, overhead, backend->mtu, largest);
 	if (packet->flags & PACKET_DF)
-		say(why, packet->flags & PACKET_V6 ? "an IPv6 packet is never fragmented on its way"
-						   : "DF forbids to fragment it");
+		explain_say(why, packet->flags & PACKET_V6
+					 ? "an IPv6 packet is never fragmented on its way"
+					 : "DF forbids to fragment it");
 	else
-		say(why, "it may be fragmented, but shunt does not fragment: its sender learns "
-			 "nothing of this");
+		explain_say(why,
+			    "it may be fragmented, but shunt does not fragment: its sender learns "
+			    "nothing of this");
 	if (explained->verdict == VERDICT_TOO_BIG_DF)
 		say_untold(explained, largest, why);
 }
@@ -227,9 +264,21 @@ static void say_sizes(const struct explained *explained, json_t *why)
 void explain_why(const struct explained *explained, json_t *why)
 {
 	switch (explained->verdict) {
+	case VERDICT_TINY_FRAGMENT:
+		say_fragment_defect(explained, why);
+		return;
 	case VERDICT_TRUNCATED:
 	case VERDICT_BAD_LEN:
-		say_lengths(explained, why);
+		if (explained->single->packet.flags & PACKET_FRAGMENT)
+			say_fragment_defect(explained, why);
+		else
+			say_lengths(explained, why);
+		return;
+	case VERDICT_EXTENSIONS:
+		explain_say(why,
+			    "behind %d IPv6 extension headers stands one more; shunt looks no "
+			    "further",
+			    PARSE_EXTENSIONS_MAX);
 		return;
 	case VERDICT_OTHER_MAC:
 	case VERDICT_OWN_MAC:

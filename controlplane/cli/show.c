@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controlplane/cli/show_drops.h"
+#include "controlplane/json_read.h"
 
 static void usage(FILE *out)
 {
@@ -14,18 +15,6 @@ static void usage(FILE *out)
 		"'drops' lists every verdict that was given, and what it means, with REASON or\n"
 		"--explain also what to do about it, with --all those never given too; 'workers'\n"
 		"what each core has done since its dataplane began.\n");
-}
-
-static const char *string_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
-
-static long long integer_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
 }
 
 /* Why it is down, and since when. */

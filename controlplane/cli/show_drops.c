@@ -2,6 +2,7 @@
 /* The table keeps to what fits a line; what to do about a verdict is told for those that are asked
  * for. Within an action the commonest verdict stands first: it is why one looks. */
 #include "controlplane/cli/show_drops.h"
+#include "controlplane/json_read.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,6 @@ struct row {
 	long long packets;
 	const json_t *json;
 };
-
-static const char *string_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
 
 /* The verdict of a reason, or VERDICT_COUNT. */
 static enum verdict verdict_named(const char *reason)
