@@ -70,18 +70,24 @@ static bool read_offset(struct hex *hex, const char **position, bool *dumped)
 	return true;
 }
 
+static bool refuse_digit(const struct hex *hex, char c)
+{
+	if (isprint((unsigned char)c))
+		return refuse(hex, "'%c' after %u bytes is no hexadecimal digit", c,
+			      hex->frame_bytes);
+	return refuse(hex, "character 0x%02x after %u bytes is no hexadecimal digit", (u8)c,
+		      hex->frame_bytes);
+}
+
 static bool read_byte(struct hex *hex, const char *position)
 {
 	int high = digit_value(position[0]);
 	int low = high < 0 ? -1 : digit_value(position[1]);
 
 	if (high < 0)
-		return isprint((unsigned char)position[0])
-			       ? refuse(hex, "'%c' after %u bytes is no hexadecimal digit",
-					position[0], hex->frame_bytes)
-			       : refuse(hex,
-					"character 0x%02x after %u bytes is no hexadecimal digit",
-					(u8)position[0], hex->frame_bytes);
+		return refuse_digit(hex, position[0]);
+	if (low < 0 && !strchr(" \t\r\n:", position[1]))
+		return refuse_digit(hex, position[1]);
 	if (low < 0)
 		return refuse(hex,
 			      "after %u bytes stands half a byte; a byte is two hexadecimal digits",
