@@ -16,12 +16,14 @@ enum port_kind { PORT_PCI, PORT_TAP, PORT_AF_PACKET, PORT_OTHER };
 
 struct port {
 	const struct config_interface *config;
-	char kernel_name[16]; /* of net_af_packet: the interface that it listens at */
+	char kernel_name[16]; /* of net_af_packet: the interface that it listens at; else of the
+			       * exception port; empty: none */
 	enum port_kind kind;
 	u16 id;  /* DPDK's number */
 	u16 mtu; /* bytes of an IP packet */
 	u16 rx_descriptors, tx_descriptors;
 	bool open, started;
+	bool exception; /* what is passed goes to the kernel_name */
 	struct station station;
 };
 
@@ -29,6 +31,7 @@ struct ports {
 	struct port list[PORTS_MAX];
 	u32 count;
 	struct rte_mempool *pool;
+	struct rte_mempool *kernel_pool; /* for what the kernel sends; NULL: nothing */
 };
 
 /* Takes the interfaces and finds what is missing on this machine before DPDK starts: device
@@ -43,6 +46,9 @@ u64 ports_memory_bytes(const struct ports *ports);
  * opened and returns -errno. */
 int ports_open(struct ports *ports) __attribute__((warn_unused_result));
 void ports_close(struct ports *ports);
+
+/* Whether the device has taken the whole wire from the kernel, which is to have its share. */
+bool port_wants_exception(const struct port *port);
 
 /* A port as shuntd needs to know it. */
 void port_describe(const struct port *port, struct attach_port *out);

@@ -11,7 +11,7 @@
  * hands: it first goes over to the new arena without flows, then the table is cleared here, then
  * it may use it.
  *
- * Before the worker has run, and only then, the flow tables may be exchanged for those that an
+ * Before the worker has tables, and only then, the flow tables may be exchanged for those that an
  * ended dataplane left with shuntd. Every report deposits ours there again, so a shuntd that
  * restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
@@ -105,7 +105,7 @@ static bool stale(const struct session *session, const struct attachment *attach
 	       attachment->arena.epoch < session->newest->arena.epoch;
 }
 
-/* Before the worker runs: takes over what a predecessor deposited, if shuntd sends it. */
+/* Before the worker has tables: takes over what a predecessor deposited, if shuntd sends it. */
 static void flows_settle(struct session *session, int deposit_fd)
 {
 	char text[200];

@@ -6,7 +6,9 @@
  *
  * An attachment is taken up between two bursts. Counters are carried over here and not by the
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
- * there are tables: a frame is then better off waiting in its queue. */
+ * there are tables: a frame is then better off waiting in its queue. Where tables don't come, it
+ * is not: who has to mend shuntd may come over this wire, so that after two seconds the kernel gets
+ * everything. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include "dataplane/dpdk/worker.h"
@@ -14,6 +16,8 @@
 #include <time.h>
 
 #include "dataplane/dpdk/eal.h"
+
+#define TABLES_AWAITED_MS 2000
 
 /* --- Time ----------------------------------------------------------------------------- */
 
@@ -92,6 +96,14 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 		relay_burst(&worker->relay, port, mbufs, count, report);
 }
 
+static always_inline void serve_lane(struct worker *worker, struct report_worker *report)
+{
+	struct lane *lane = worker->relay.lane;
+
+	if (lane && unlikely(!rte_ring_empty(lane->down)))
+		relay_lane_take(&worker->relay, report);
+}
+
 static void serve(struct worker *worker)
 {
 	const struct ports *ports = worker->relay.ports;
@@ -100,7 +112,27 @@ static void serve(struct worker *worker)
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
 		serve_port(worker, &ports->list[i], report);
+	serve_lane(worker, report);
 	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
+}
+
+/* There are no tables. */
+static void serve_kernel(struct worker *worker)
+{
+	const struct ports *ports = worker->relay.ports;
+	struct rte_mbuf *mbufs[RELAY_BURST];
+
+	serve_lane(worker, NULL);
+	for (u32 i = 0; i < ports->count && rte_rdtsc() > worker->tables_awaited_cycles; i++) {
+		const struct port *port = &ports->list[i];
+		u16 count = 0;
+
+		if (port->exception)
+			count = rte_eth_rx_burst(port->id, 0, mbufs, RELAY_BURST);
+		if (count > 0)
+			relay_pass(&worker->relay, port, mbufs, count);
+	}
+	rte_pause();
 }
 
 static int run(void *argument)
@@ -112,7 +144,7 @@ static int run(void *argument)
 		if (likely(follow(worker)))
 			serve(worker);
 		else
-			rte_pause();
+			serve_kernel(worker);
 	}
 	return 0;
 }
@@ -138,16 +170,23 @@ u64 worker_tick_now(const struct worker *worker)
 	return flow_tick_of(clock_now_ms(), worker->clock.tick_ms);
 }
 
-int worker_hand(struct worker *worker, struct attachment *attachment)
+int worker_start(struct worker *worker)
 {
 	int err;
 
-	__atomic_store_n(&worker->newest, attachment, __ATOMIC_RELEASE); /* follow() */
 	if (worker->running)
 		return 0;
+	worker->tables_awaited_cycles =
+		rte_rdtsc() + TABLES_AWAITED_MS * worker->clock.cycles_per_ms;
 	err = rte_eal_remote_launch(run, worker, EAL_WORKER_LCORE);
 	worker->running = err == 0;
 	return err;
+}
+
+int worker_hand(struct worker *worker, struct attachment *attachment)
+{
+	__atomic_store_n(&worker->newest, attachment, __ATOMIC_RELEASE); /* follow() */
+	return worker_start(worker);
 }
 
 struct attachment *worker_current(const struct worker *worker)

@@ -18,6 +18,7 @@ struct worker {
 	struct relay relay;
 	struct worker_clock clock;
 	struct burst_sweep sweep;
+	u64 tables_awaited_cycles; /* until then frames wait for tables; later they are the kernel's */
 	u64 *flows_tick; /* where it says that the flow table is alive; NULL: there is none */
 
 	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
@@ -37,8 +38,12 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows);
 /* The present tick of flow ages. */
 u64 worker_tick_now(const struct worker *worker);
 
+/* Starts it on EAL_WORKER_LCORE, if it doesn't run: without tables it serves the kernel alone.
+ * Main thread. Returns 0 or -errno. */
+int worker_start(struct worker *worker) __attribute__((warn_unused_result));
+
 /* Hands it an attachment, which it takes up at a burst's beginning as soon as that has tables;
- * starts it on EAL_WORKER_LCORE if it doesn't run. Main thread. Returns 0 or -errno. */
+ * starts it if it doesn't run. Main thread. Returns 0 or -errno. */
 int worker_hand(struct worker *worker, struct attachment *attachment)
 	__attribute__((warn_unused_result));
 
