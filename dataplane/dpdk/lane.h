@@ -24,6 +24,9 @@ struct rte_ring;
 struct lane {
 	struct rte_ring *up;   /* worker to main thread */
 	struct rte_ring *down; /* main thread to worker */
+
+	/* The worker's counts since it began, with tables or without: see struct report_worker. */
+	u64 exceptions_lost, kernel_sent, kernel_lost;
 };
 
 /* Makes the rings of a worker. Returns 0 or -errno. */

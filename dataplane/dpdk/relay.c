@@ -131,7 +131,7 @@ static void send_queue(struct relay *relay, u32 port)
 
 /* --- The kernel's share --------------------------------------------------------------- */
 
-static void send_up(struct relay *relay, struct report_worker *report)
+static void send_up(struct relay *relay)
 {
 	struct relay_queue *queue = &relay->passed;
 	u32 taken = rte_ring_sp_enqueue_burst(relay->lane->up, (void **)queue->mbufs, queue->count,
@@ -139,10 +139,16 @@ static void send_up(struct relay *relay, struct report_worker *report)
 
 	if (taken < queue->count) {
 		rte_pktmbuf_free_bulk(queue->mbufs + taken, queue->count - taken);
-		if (report)
-			report->exceptions_lost += queue->count - taken;
+		relay->lane->exceptions_lost += queue->count - taken;
 	}
 	queue->count = 0;
+}
+
+void relay_lane_report(const struct relay *relay, struct report_worker *report)
+{
+	report->exceptions_lost = relay->lane->exceptions_lost;
+	report->kernel_sent = relay->lane->kernel_sent;
+	report->kernel_lost = relay->lane->kernel_lost;
 }
 
 void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
@@ -152,24 +158,21 @@ void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *c
 		mbufs[i]->port = (u16)port_index(relay, port);
 		queue_push(&relay->passed, mbufs[i], i);
 	}
-	send_up(relay, NULL);
+	send_up(relay);
 }
 
 /* Sends frames that are for one port. */
-static void send_down(struct relay *relay, u32 port, struct rte_mbuf **mbufs, u32 count,
-		      struct report_worker *report)
+static void send_down(struct relay *relay, u32 port, struct rte_mbuf **mbufs, u32 count)
 {
 	u32 sent = rte_eth_tx_burst(relay->ports->list[port].id, 0, mbufs, (u16)count);
 
 	if (sent < count)
 		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
-	if (!report)
-		return;
-	report->kernel_sent += sent;
-	report->kernel_lost += count - sent;
+	relay->lane->kernel_sent += sent;
+	relay->lane->kernel_lost += count - sent;
 }
 
-void relay_lane_take(struct relay *relay, struct report_worker *report)
+void relay_lane_take(struct relay *relay)
 {
 	struct rte_mbuf *mbufs[RELAY_BURST];
 	u32 count = rte_ring_sc_dequeue_burst(relay->lane->down, (void **)mbufs, RELAY_BURST, NULL);
@@ -180,12 +183,12 @@ void relay_lane_take(struct relay *relay, struct report_worker *report)
 		for (to = from + 1; to < count && mbufs[to]->port == port; to++)
 			;
 		if (port < relay->ports->count) {
-			send_down(relay, port, mbufs + from, to - from, report);
+			send_down(relay, port, mbufs + from, to - from);
 			continue;
 		}
 		rte_pktmbuf_free_bulk(mbufs + from, to - from);
-		if (port == LANE_LOST && report)
-			report->exceptions_lost += to - from;
+		if (port == LANE_LOST)
+			relay->lane->exceptions_lost += to - from;
 	}
 }
 
@@ -203,6 +206,6 @@ void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *
 		relay->dropped.count = 0;
 	}
 	if (unlikely(relay->passed.count > 0))
-		send_up(relay, report);
+		send_up(relay);
 	burst_count(&relay->burst, 0, count, report);
 }

@@ -37,7 +37,10 @@ void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *
 void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
 		u32 count);
 
-/* Sends what the kernel sends. `report` may be NULL. */
-void relay_lane_take(struct relay *relay, struct report_worker *report);
+/* Sends what the kernel sends. */
+void relay_lane_take(struct relay *relay);
+
+/* Brings the report's counts of the lane up to date. */
+void relay_lane_report(const struct relay *relay, struct report_worker *report);
 
 #endif

@@ -96,12 +96,10 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 		relay_burst(&worker->relay, port, mbufs, count, report);
 }
 
-static always_inline void serve_lane(struct worker *worker, struct report_worker *report)
+static always_inline void serve_lane(struct worker *worker)
 {
-	struct lane *lane = worker->relay.lane;
-
-	if (lane && unlikely(!rte_ring_empty(lane->down)))
-		relay_lane_take(&worker->relay, report);
+	if (unlikely(!rte_ring_empty(worker->relay.lane->down)))
+		relay_lane_take(&worker->relay);
 }
 
 static void serve(struct worker *worker)
@@ -112,7 +110,10 @@ static void serve(struct worker *worker)
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
 		serve_port(worker, &ports->list[i], report);
-	serve_lane(worker, report);
+	if (worker->relay.lane) {
+		serve_lane(worker);
+		relay_lane_report(&worker->relay, report);
+	}
 	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
 }
 
@@ -122,7 +123,10 @@ static void serve_kernel(struct worker *worker)
 	const struct ports *ports = worker->relay.ports;
 	struct rte_mbuf *mbufs[RELAY_BURST];
 
-	serve_lane(worker, NULL);
+	rte_pause();
+	if (!worker->relay.lane)
+		return;
+	serve_lane(worker);
 	for (u32 i = 0; i < ports->count && rte_rdtsc() > worker->tables_awaited_cycles; i++) {
 		const struct port *port = &ports->list[i];
 		u16 count = 0;
@@ -132,7 +136,6 @@ static void serve_kernel(struct worker *worker)
 		if (count > 0)
 			relay_pass(&worker->relay, port, mbufs, count);
 	}
-	rte_pause();
 }
 
 static int run(void *argument)

@@ -459,7 +459,7 @@ def inside(programs):
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     run("ip", "link", "set", "lo", "up")
     run_lab(programs, "net_tap", "net_tap0,iface=lb0", "lb0",
-            [test_tap_has_a_mac_of_its_own] + COMMON + SESSION + [test_moved_interface], "")
+            [test_tap_has_a_mac_of_its_own] + COMMON + SESSION + [test_moved_interface], "uplink0")
     run("ip", "link", "add", "lb1", "type", "veth", "peer", "name", "client1")
     for name in ("lb1", "client1"):
         run("ip", "link", "set", name, "mtu", "1600", "up")
