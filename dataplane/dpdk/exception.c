@@ -4,8 +4,8 @@
  * goes up to it, what the kernel sends there goes down to the wire.
  *
  * A worker makes no system call, so it can wake nobody. The main thread looks every millisecond
- * instead, which costs less than one percent of its core and is the whole delay that a packet
- * sees; frames from the kernel wake it at once. What one look moves is bounded: a flood of
+ * instead, and every four when there was nothing for a while; that is the whole delay that a
+ * packet sees. Frames from the kernel wake it at once. What one look moves is bounded: a flood of
  * packets that aren't ours takes a share of the main thread's time, not all of it, and what
  * finds no room is counted and lost.
  *
@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
+#include <time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,14 +27,15 @@
 #include "dataplane/dpdk/tap.h"
 #include "dataplane/dpdk/worker.h"
 
-#define TICK_MS 1
-#define SLOW_TICKS 100
+#define LOOK_MS 1
+#define LOOK_IDLE_MS 4
+#define IDLE_LOOKS 100
+#define SLOW_MS 100
 #define BATCH 64
 #define BATCHES 4          /* of one look */
 #define FRAME_MIN_BYTES 60 /* Ethernet's, without the checksum that the card adds */
 #define FRAME_OVERHEAD_BYTES 22
 #define SEGMENTS_MAX 16
-#define EVENT_TIMER PORTS_MAX
 
 /* --- Down: from the kernel, and announcements ----------------------------------------- */
 
@@ -118,7 +119,8 @@ static bool tap_read(struct exception *exception, struct exception_tap *tap, boo
 	return true;
 }
 
-static void tap_receive(struct exception *exception, struct exception_tap *tap)
+/* Returns how many frames came. */
+static u32 tap_receive(struct exception *exception, struct exception_tap *tap)
 {
 	u32 room = room_down(exception);
 	struct rte_mbuf *mbufs[BATCH];
@@ -136,6 +138,7 @@ static void tap_receive(struct exception *exception, struct exception_tap *tap)
 	}
 	if (count > 0)
 		rte_ring_sp_enqueue_bulk(exception->lanes[0].down, (void **)mbufs, count, NULL);
+	return count;
 }
 
 static bool announcement_send(void *context, u32 port, const u8 *frame, u32 frame_bytes)
@@ -167,8 +170,8 @@ static bool tap_send(const struct exception_tap *tap, const struct rte_mbuf *mbu
 	return writev(tap->fd, parts, count) == (ssize_t)mbuf->pkt_len;
 }
 
-/* Returns whether there may be more. */
-static bool lane_drain(struct exception *exception, struct lane *lane)
+/* Returns how many packets went. */
+static u32 lane_drain(struct exception *exception, struct lane *lane)
 {
 	u32 room = rte_ring_free_count(lane->down);
 	struct rte_mbuf *mbufs[BATCH];
@@ -180,7 +183,7 @@ static bool lane_drain(struct exception *exception, struct lane *lane)
 										      : LANE_LOST;
 	if (count > 0)
 		rte_ring_sp_enqueue_bulk(lane->down, (void **)mbufs, count, NULL);
-	return count == BATCH;
+	return count;
 }
 
 /* --- The ports' state ----------------------------------------------------------------- */
@@ -226,8 +229,11 @@ static u64 now_ms(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
-static void slow_tick(struct exception *exception)
+static void look_seldom(struct exception *exception, u64 now)
 {
+	if (now < exception->slow_at_ms)
+		return;
+	exception->slow_at_ms = now + SLOW_MS;
 	for (u32 i = 0; i < exception->ports->count; i++) {
 		struct exception_tap *tap = &exception->taps[i];
 
@@ -236,34 +242,46 @@ static void slow_tick(struct exception *exception)
 		if (tap->port && tap->fd >= 0)
 			mac_keep(tap);
 	}
-	announcer_run(&exception->announcer, worker_current(exception->first), now_ms(),
+	announcer_run(&exception->announcer, worker_current(exception->first), now,
 		      announcement_send, exception);
 }
 
-static void tick(struct exception *exception)
+/* Marks the taps that have frames. */
+static void edges_take(struct exception *exception)
 {
-	for (u32 i = 0; i < exception->lanes_count; i++)
-		for (u32 k = 0; k < BATCHES && lane_drain(exception, &exception->lanes[i]); k++)
-			;
-	for (u32 i = 0; i < exception->ports->count; i++)
-		if (exception->taps[i].more)
-			tap_receive(exception, &exception->taps[i]);
-	if (++exception->ticks % SLOW_TICKS == 0)
-		slow_tick(exception);
+	struct epoll_event events[PORTS_MAX];
+	int count = epoll_wait(exception->epoll_fd, events, PORTS_MAX, 0);
+
+	for (int i = 0; i < count; i++)
+		exception->taps[events[i].data.u32].more = true;
 }
 
-void exception_run(struct exception *exception)
+int exception_wait_ms(const struct exception *exception)
 {
-	struct epoll_event events[PORTS_MAX + 1];
-	int count = epoll_wait(exception->epoll_fd, events, PORTS_MAX + 1, 0);
-	u64 expired;
+	if (exception->epoll_fd < 0)
+		return -1;
+	return exception->idle_looks < IDLE_LOOKS ? LOOK_MS : LOOK_IDLE_MS;
+}
 
-	for (int i = 0; i < count; i++) {
-		if (events[i].data.u32 != EVENT_TIMER)
-			tap_receive(exception, &exception->taps[events[i].data.u32]);
-		else if (read(exception->timer_fd, &expired, sizeof(expired)) > 0)
-			tick(exception);
-	}
+void exception_run(struct exception *exception, bool readable)
+{
+	u32 moved = 0;
+
+	if (readable)
+		edges_take(exception);
+	for (u32 i = 0; i < exception->lanes_count; i++)
+		for (u32 k = 0, count = BATCH; k < BATCHES && count == BATCH; k++) {
+			count = lane_drain(exception, &exception->lanes[i]);
+			moved += count;
+		}
+	for (u32 i = 0; i < exception->ports->count; i++)
+		if (exception->taps[i].more)
+			moved += tap_receive(exception, &exception->taps[i]);
+	if (moved > 0)
+		exception->idle_looks = 0;
+	else if (exception->idle_looks < IDLE_LOOKS)
+		exception->idle_looks++;
+	look_seldom(exception, now_ms());
 }
 
 /* --- Life ----------------------------------------------------------------------------- */
@@ -295,23 +313,6 @@ static void tap_make(struct exception *exception, u32 index)
 	snprintf(port->kernel_name, sizeof(port->kernel_name), "%.15s", port->config->name);
 }
 
-static int events_open(struct exception *exception)
-{
-	struct itimerspec every = {
-		.it_interval.tv_nsec = TICK_MS * 1000000,
-		.it_value.tv_nsec = TICK_MS * 1000000,
-	};
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = EVENT_TIMER};
-
-	exception->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	exception->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (exception->epoll_fd < 0 || exception->timer_fd < 0 ||
-	    timerfd_settime(exception->timer_fd, 0, &every, NULL) < 0 ||
-	    epoll_ctl(exception->epoll_fd, EPOLL_CTL_ADD, exception->timer_fd, &event) < 0)
-		return -errno;
-	return 0;
-}
-
 int exception_open(struct exception *exception, struct ports *ports, struct lane *lanes,
 		   u32 lanes_count)
 {
@@ -324,11 +325,11 @@ int exception_open(struct exception *exception, struct ports *ports, struct lane
 		.lanes_count = lanes_count,
 		.announcer = {.ports = ports},
 		.epoll_fd = -1,
-		.timer_fd = -1,
 	};
 	if (!ports->kernel_pool)
 		return 0;
-	err = events_open(exception);
+	exception->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	err = exception->epoll_fd < 0 ? -errno : 0;
 	for (u32 i = 0; i < lanes_count && !err; i++)
 		err = lane_create(&lanes[i], i);
 	if (err) {
@@ -350,13 +351,11 @@ void exception_close(struct exception *exception)
 	for (u32 i = 0; i < PORTS_MAX; i++)
 		if (exception->taps[i].port && exception->taps[i].fd >= 0)
 			close(exception->taps[i].fd);
-	if (exception->timer_fd >= 0)
-		close(exception->timer_fd);
 	if (exception->epoll_fd >= 0)
 		close(exception->epoll_fd);
 	for (u32 i = 0; i < exception->lanes_count; i++)
 		lane_destroy(&exception->lanes[i]);
 	rte_pktmbuf_free(exception->spare);
 	announcer_free(&exception->announcer);
-	*exception = (struct exception){.ports = exception->ports, .epoll_fd = -1, .timer_fd = -1};
+	*exception = (struct exception){.epoll_fd = -1};
 }

@@ -27,9 +27,9 @@ struct exception {
 	u32 taps_count;
 	struct announcer announcer;
 	struct rte_mbuf *spare; /* taken from the pool and not used */
-	u64 ticks;
-	int epoll_fd; /* readable when exception_run() has something to do; -1: never */
-	int timer_fd;
+	u32 idle_looks;         /* in a row that found nothing */
+	u64 slow_at_ms;         /* when to look at what changes seldom */
+	int epoll_fd; /* readable when the kernel sends; -1: there is nothing to do, ever */
 };
 
 /* Gives the kernel an interface for each port that it has a share in, and says what it can't
@@ -37,8 +37,11 @@ struct exception {
 int exception_open(struct exception *exception, struct ports *ports, struct lane *lanes,
 		   u32 lanes_count) __attribute__((warn_unused_result));
 
-/* Does what is due; never blocks. */
-void exception_run(struct exception *exception);
+/* How long to sleep until the next look, or -1: for ever. */
+int exception_wait_ms(const struct exception *exception);
+
+/* Looks, and does what is due; never blocks. `readable`: epoll_fd is. */
+void exception_run(struct exception *exception, bool readable);
 
 /* The workers have stopped before. The interfaces stay, with their addresses and routes. */
 void exception_close(struct exception *exception);

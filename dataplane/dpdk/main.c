@@ -189,14 +189,14 @@ static int loop(struct program *program)
 	}
 	session_run(session);
 	for (;;) {
-		int count = epoll_wait(epoll_fd, &event, 1, -1);
+		int count = epoll_wait(epoll_fd, &event, 1, exception_wait_ms(exception));
 
 		if (count == 1 && event.data.u32 == EVENT_SIGNAL)
 			break;
 		if (count == 1 && event.data.u32 == EVENT_SESSION)
 			session_run(session);
-		if (count == 1 && event.data.u32 == EVENT_EXCEPTION)
-			exception_run(exception);
+		if (exception->epoll_fd >= 0)
+			exception_run(exception, count == 1 && event.data.u32 == EVENT_EXCEPTION);
 	}
 	close(epoll_fd);
 	return EX_OK;

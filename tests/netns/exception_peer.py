@@ -2,7 +2,7 @@
 """What exception.py has done inside one namespace or another.
 
 usage: exception_peer.py ping ADDRESS BYTES      one echo of an IP packet of that size; exit 0 or 1
-       exception_peer.py serve ADDRESS PORT      TCP echo, for ever
+       exception_peer.py serve ADDRESS PORT      TCP echo, for ever; says so when it does
        exception_peer.py hold ADDRESS PORT       a line every 50 ms over one TCP connection, until
                                                  standard input ends; prints how many came back
        exception_peer.py send SOURCE VIP BYTES   one TCP segment with DF, of that size as an IP packet
@@ -55,6 +55,7 @@ def ping(address, packet_bytes):
 def serve(address, port):
     listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address
                                     else socket.AF_INET)
+    print("serves", flush=True)
 
     def echo(connection):
         while data := connection.recv(65536):
