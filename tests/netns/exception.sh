@@ -13,7 +13,7 @@ lab_network
 lab_backends
 sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e '/gateway_mac: /d' -e '/exception: /d' -e 's/^      mtu: .*/      mtu: 1500\n      answer: arp/' \
 	-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-	"$lab_source/shunt.yaml" >"$LAB_CONFIG"
+	"$tree/tests/lab/shunt.yaml" >"$LAB_CONFIG"
 
 export LAB_LB_MAC LAB_LB0_MAC
 if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/exception.py"; then
