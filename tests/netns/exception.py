@@ -230,12 +230,14 @@ def new_vips_are_announced():
         time.sleep(0.1)
     wanted = {f"arp 203.0.113.77 {LB_MAC} ff:ff:ff:ff:ff:ff": [],
               f"nd 2001:db8:80::77 {LB_MAC} 33:33:00:00:00:01": []}
-    with background(*peer("router", "listen", "lb0")) as listener:
+    with background(*peer("router", "listen", "lb0", 20)) as listener:
         listener.stdout.readline()
         lab.config_write(text + more)
         lab.run("shunt", "reload")
         while any(len(times) < 2 for times in wanted.values()):
-            when, what = listener.stdout.readline().strip().split(" ", 1)
+            line = listener.stdout.readline()
+            expect(line, f"not announced twice: {wanted}")
+            when, what = line.strip().split(" ", 1)
             expect(what in wanted, f"announced: {what}")
             wanted[what].append(float(when))
     for what, (first, second) in wanted.items():

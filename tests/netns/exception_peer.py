@@ -6,8 +6,8 @@ usage: exception_peer.py ping ADDRESS BYTES      one echo of an IP packet of tha
        exception_peer.py hold ADDRESS PORT       a line every 50 ms over one TCP connection, until
                                                  standard input ends; prints how many came back
        exception_peer.py send SOURCE VIP BYTES   one TCP segment with DF, of that size as an IP packet
-       exception_peer.py listen INTERFACE        ARP announcements and unasked advertisements, a
-                                                 line each, until standard input ends
+       exception_peer.py listen INTERFACE SECONDS  ARP announcements and unasked advertisements, a
+                                                 line each
 """
 import os
 import select
@@ -106,17 +106,16 @@ def heard(frame):
     return None
 
 
-def listen(interface):
+def listen(interface, seconds):
+    end = time.monotonic() + seconds
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sock:
         sock.bind((interface, 3))
         print("listens", flush=True)
-        while True:
-            ready = select.select([sock, sys.stdin], [], [])[0]
-            if sys.stdin in ready:
-                return 0
-            line = heard(sock.recv(65536))
+        while (left := end - time.monotonic()) > 0:
+            line = heard(sock.recv(65536)) if select.select([sock], [], [], left)[0] else None
             if line:
                 print(f"{time.monotonic():.3f} {line}", flush=True)
+    return 0
 
 
 def main():
