@@ -75,7 +75,8 @@ static void follow(struct announcer *announcer, const struct attachment *attachm
 	struct announce_vip *list;
 	size_t count;
 
-	if (attachment == announcer->attachment && root_offset == announcer->root_offset)
+	if (attachment->incarnation == announcer->incarnation &&
+	    attachment->arena.epoch == announcer->epoch && root_offset == announcer->root_offset)
 		return;
 	list = vips_read(attachment, root_offset, &count);
 	if (!list)
@@ -93,7 +94,8 @@ static void follow(struct announcer *announcer, const struct attachment *attachm
 	free(announcer->list);
 	announcer->list = list;
 	announcer->count = count;
-	announcer->attachment = attachment;
+	announcer->incarnation = attachment->incarnation;
+	announcer->epoch = attachment->arena.epoch;
 	announcer->root_offset = root_offset;
 }
 

@@ -12,9 +12,8 @@ struct announce_vip;
 /* One thread: the main one. */
 struct announcer {
 	const struct ports *ports;
-	const struct attachment *attachment; /* whose VIPs they are */
-	u64 root_offset;
-	struct announce_vip *list; /* by address */
+	u64 incarnation, epoch, root_offset; /* of the tables whose VIPs they are */
+	struct announce_vip *list;           /* by address */
 	size_t count;
 	size_t waiting; /* have something left to be told */
 };

@@ -329,6 +329,10 @@ def next_hop_is_lost():
 
     ip("lb", "link", "set", "uplink0", "down")
     within(FOLLOWED_SECONDS, "an interface that is set down takes them along", lost)
+    expect(subprocess.run(peer("router", "ping", LB["IPv4"], 84), check=False).returncode == 1,
+           "an interface that is down answers")
+    lab.wait_for("what is passed then is lost and told", lambda: " packets for it " in
+                 lab.run("shunt", "show", "status") and status()["exceptions_lost"] > 0)
     ip("lb", "link", "set", "uplink0", "up")
     ip("lb", "address", "replace", LB["IPv6"] + "/64", "dev", "uplink0", "nodad")
     routes(GATEWAY)
@@ -381,6 +385,20 @@ def restart_keeps_the_interface():
     served(21080)
 
 
+def new_interface_is_found():
+    """Someone deletes it; the next start makes another of that name."""
+    index = link("lb", "uplink0")["ifindex"]
+    ip("lb", "link", "del", "uplink0")
+    lab.wait_for("the loss is told", lambda: "interface uplink0 was deleted" in said("shunt-dpdk"))
+    kill("shunt-dpdk")
+    engine_starts()
+    plug()
+    address_the_balancer()
+    expect(link("lb", "uplink0")["ifindex"] != index, "uplink0 is the old one")
+    within(15, "an interface made anew is found", through(LB0_MAC))
+    served(21090)
+
+
 def name_is_taken():
     """Forwarding goes on, and one sentence says what is lost."""
     kill("shunt-dpdk")
@@ -420,6 +438,7 @@ def main():
                 expect(session.returncode == 0 and len(told) == 2, "the TCP session broke")
                 print(f"ok   a TCP session went on all the while: {told[0]} lines, the longest "
                       f"silence {float(told[1]):.2f} s", flush=True)
+        new_interface_is_found()
         name_is_taken()
     except Broken as broken:
         print(f"FAIL: {broken}")
