@@ -69,6 +69,14 @@ static struct announce_vip *vips_read(const struct attachment *attachment, u64 r
 	return list;
 }
 
+static const struct announce_vip *vip_find(const struct announcer *announcer,
+					   const struct announce_vip *vip)
+{
+	if (announcer->count == 0)
+		return NULL;
+	return bsearch(vip, announcer->list, announcer->count, sizeof(*vip), by_address);
+}
+
 static void follow(struct announcer *announcer, const struct attachment *attachment)
 {
 	u64 root_offset = arena_root_offset(&attachment->arena);
@@ -83,9 +91,7 @@ static void follow(struct announcer *announcer, const struct attachment *attachm
 		return;
 	announcer->waiting = 0;
 	for (size_t i = 0; i < count; i++) {
-		const struct announce_vip *known =
-			bsearch(&list[i], announcer->list, announcer->count, sizeof(*list),
-				by_address);
+		const struct announce_vip *known = vip_find(announcer, &list[i]);
 
 		if (known)
 			list[i] = *known;
