@@ -340,6 +340,12 @@ def next_hop_is_lost():
     served(21050)
 
 
+def main_thread_seconds():
+    pid = daemons["shunt-dpdk"].pid
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
 def neighbour_is_held():
     """A gateway that falls silent is kept for five seconds."""
     sysctl("lb", "ipv4/neigh/uplink0/retrans_time_ms", 100)
@@ -347,7 +353,7 @@ def neighbour_is_held():
     sysctl("router", "ipv4/conf/lb0/arp_ignore", 8)  # answers nothing
     ip("router", "-6", "address", "del", GATEWAY["IPv6"] + "/64", "dev", "lb0")
     ip("lb", "neigh", "flush", "dev", "uplink0")
-    begin = time.monotonic()
+    begin, busy = time.monotonic(), main_thread_seconds()
     while time.monotonic() < begin + HOLD_SECONDS - 1.5:
         expect(through(LB0_MAC)(), f"lost after {time.monotonic() - begin:.2f} s")
         time.sleep(0.2)
@@ -356,6 +362,9 @@ def neighbour_is_held():
     expect(took > HOLD_SECONDS - 0.5, f"given up after {took:.2f} s")
     expect(took < HOLD_SECONDS + 3, f"given up after {took:.2f} s only")
     print(f"ok   a silent gateway is kept for {took:.2f} s", flush=True)
+    share = (main_thread_seconds() - busy) / took
+    expect(share < 0.1, f"the main thread takes {100 * share:.1f} % of a core to wait")
+    print(f"ok   the main thread sleeps for {100 - 100 * share:.1f} % of it", flush=True)
     lab.generation()
     refused(21060)
     sysctl("router", "ipv4/conf/lb0/arp_ignore", 0)
