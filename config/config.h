@@ -141,6 +141,14 @@ void config_errors_free(struct config_errors *errors);
 /* Prints one error as "FILE:LINE:COLUMN: text", the offending line and a caret below it. */
 void config_error_print(FILE *out, const char *file, const char *text, size_t len_bytes,
 			const struct config_error *error);
+void config_errors_print(FILE *out, const char *file, const char *text, size_t len_bytes,
+			 const struct config_errors *errors);
+
+/* As config_load, and prints every error, or that the file can't be read, to `out`: the front
+ * end's name, such as "shunt", stands before the latter. Returns 0; -EINVAL: the file has errors;
+ * -errno: it can't be read. */
+int config_load_or_tell(const char *path, struct config **config, FILE *out, const char *program)
+	__attribute__((warn_unused_result));
 
 /* Renders the model as YAML that parses to an equal model (every default spelled out, an
  * inline seed included: what is rendered is as secret as the model). */
@@ -163,6 +171,10 @@ void config_unused(const struct config *config, void (*tell)(void *context, cons
 		   void *context);
 
 /* Text forms, shared by every front end. */
+int duration_parse(const char *text, u64 *ms) __attribute__((warn_unused_result));
+#define DURATION_TEXT_MAX 32
+const char *duration_format(u64 ms, char out[static DURATION_TEXT_MAX]);
+
 int addr_parse(const char *text, struct addr *addr) __attribute__((warn_unused_result));
 #define ADDR_TEXT_MAX 48
 const char *addr_format(const struct addr *addr, char out[static ADDR_TEXT_MAX]);

@@ -169,3 +169,10 @@ void config_error_print(FILE *out, const char *file, const char *text, size_t le
 	line_print(out, line + start, before - start, true);
 	fputs("^\n", out);
 }
+
+void config_errors_print(FILE *out, const char *file, const char *text, size_t len_bytes,
+			 const struct config_errors *errors)
+{
+	for (size_t i = 0; i < errors->count; i++)
+		config_error_print(out, file, text, len_bytes, &errors->list[i]);
+}

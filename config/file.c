@@ -79,6 +79,21 @@ int config_load(const char *path, struct config **config, struct config_errors *
 	return result < 0 ? result : config_parse(*text, *len_bytes, config, errors);
 }
 
+int config_load_or_tell(const char *path, struct config **config, FILE *out, const char *program)
+{
+	struct config_errors errors;
+	size_t len_bytes = 0;
+	char *text = NULL;
+	int err = config_load(path, config, &errors, &text, &len_bytes);
+
+	config_errors_print(out, path, text, len_bytes, &errors);
+	if (err && errors.count == 0)
+		fprintf(out, "%s: cannot read %s: %s\n", program, path, strerror(-err));
+	config_errors_free(&errors);
+	free(text);
+	return err;
+}
+
 /* A seed file is read once at start, and what stands in it is never printed. */
 static int seed_file_load(const char *path, u8 seed[static SEED_BYTES], bool *world_readable,
 			  char *message, size_t message_bytes)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Values that land in an integer: numbers, numbers with units, one word of several. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static const struct unit count_units[] = {
 	{"G", 1000000000}, {"M", 1000000}, {"K", 1000}, {"", 1}, {.suffix = NULL}};
 static const struct unit no_units[] = {{"", 1}, {.suffix = NULL}};
 
-#define UNIT_TEXT_MAX 32
+#define UNIT_TEXT_MAX DURATION_TEXT_MAX
 
 static void number_store(const struct field *field, void *value, u64 number)
 {
@@ -116,6 +117,16 @@ static void count_write(const struct field *field, const void *value, FILE *out)
 }
 
 const struct value_type value_count = {count_read, count_write};
+
+int duration_parse(const char *text, u64 *ms)
+{
+	return number_read(text, duration_units, ms) ? 0 : -EINVAL;
+}
+
+const char *duration_format(u64 ms, char out[static DURATION_TEXT_MAX])
+{
+	return number_format(ms, duration_units, out);
+}
 
 static bool duration_read(const struct field *field, const char *text, void *value,
 			  struct problem *problem)

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "controlplane/drain_api.h"
 #include "controlplane/view.h"
 
 #define CONNECTIONS_MAX 32
@@ -84,6 +85,11 @@ static enum MHD_Result get_status(struct api *api, struct MHD_Connection *connec
 	return answer_json(connection, MHD_HTTP_OK, view_status(api->control));
 }
 
+static enum MHD_Result get_workers(struct api *api, struct MHD_Connection *connection)
+{
+	return answer_json(connection, MHD_HTTP_OK, view_workers(api->control));
+}
+
 static enum MHD_Result get_services(struct api *api, struct MHD_Connection *connection)
 {
 	return answer_json(connection, MHD_HTTP_OK, view_services(api->control));
@@ -122,15 +128,51 @@ static enum MHD_Result post_reload(struct api *api, struct MHD_Connection *conne
 			   view_reload(api->control, control_reload(api->control)));
 }
 
+static enum MHD_Result get_drains(struct api *api, struct MHD_Connection *connection)
+{
+	return answer_json(connection, MHD_HTTP_OK, drain_list(api->control));
+}
+
+static enum MHD_Result order_drain(struct api *api, struct MHD_Connection *connection, bool drained)
+{
+	const char *backend =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "backend");
+	const char *service =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "service");
+	unsigned status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+	json_t *json;
+
+	if (!backend)
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
+				    "say which backend: ?backend=10.0.1.1, and with "
+				    "&service=NAME in which service alone");
+	json = drain_order(api->control, backend, service, drained, &status);
+	return answer_json(connection, status, json);
+}
+
+static enum MHD_Result post_drain(struct api *api, struct MHD_Connection *connection)
+{
+	return order_drain(api, connection, true);
+}
+
+static enum MHD_Result post_undrain(struct api *api, struct MHD_Connection *connection)
+{
+	return order_drain(api, connection, false);
+}
+
 static const struct endpoint {
 	const char *path, *method;
 	endpoint_call *call;
 } endpoints[] = {
 	{"/v1/status", MHD_HTTP_METHOD_GET, get_status},
+	{"/v1/workers", MHD_HTTP_METHOD_GET, get_workers},
 	{"/v1/services", MHD_HTTP_METHOD_GET, get_services},
 	{"/v1/drops", MHD_HTTP_METHOD_GET, get_drops},
 	{"/v1/config", MHD_HTTP_METHOD_GET, get_config},
 	{"/v1/explain", MHD_HTTP_METHOD_GET, get_explain},
+	{"/v1/drains", MHD_HTTP_METHOD_GET, get_drains},
+	{"/v1/drain", MHD_HTTP_METHOD_POST, post_drain},
+	{"/v1/undrain", MHD_HTTP_METHOD_POST, post_undrain},
 	{"/v1/reload", MHD_HTTP_METHOD_POST, post_reload},
 };
 

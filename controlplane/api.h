@@ -6,6 +6,9 @@
  *     GET  /v1/drops     every verdict with its count
  *     GET  /v1/config    the running configuration, as YAML
  *     GET  /v1/explain   ?packet=TEXT: what this packet would get, and why
+ *     GET  /v1/drains    every backend that drains, and the flows it has left
+ *     POST /v1/drain     ?backend=ADDRESS[&service=NAME]: no new flows for it
+ *     POST /v1/undrain   ?backend=ADDRESS[&service=NAME]: takes that back
  *     POST /v1/reload    reads the configuration file again
  *
  * An answer with an error is {"error": "one sentence"}. */

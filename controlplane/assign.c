@@ -10,13 +10,11 @@
 
 #include "dataplane/core/hash.h"
 
-#define KEY_TEXT_MAX (ADDR_TEXT_MAX + 24)
-
-static void key_format(const struct config_service *service, char key[static KEY_TEXT_MAX])
+void service_key_format(const struct config_service *service, char key[static SERVICE_KEY_TEXT_MAX])
 {
 	char addr[ADDR_TEXT_MAX];
 
-	snprintf(key, KEY_TEXT_MAX, "%s/%u %s %u", addr_format(&service->vip.addr, addr),
+	snprintf(key, SERVICE_KEY_TEXT_MAX, "%s/%u %s %u", addr_format(&service->vip.addr, addr),
 		 service->vip.bits, service->protocol == CONFIG_PROTOCOL_TCP ? "tcp" : "udp",
 		 service->port);
 }
@@ -70,10 +68,10 @@ static int service_assign(struct numbers *numbers, struct totals *totals,
 {
 	struct addr *addresses = addresses_of(service->config);
 	u16 *backend_numbers = calloc(service->config->backends_count + 1, sizeof(u16));
-	char key[KEY_TEXT_MAX];
+	char key[SERVICE_KEY_TEXT_MAX];
 	int err = addresses && backend_numbers ? 0 : -ENOMEM;
 
-	key_format(service->config, key);
+	service_key_format(service->config, key);
 	if (!err)
 		err = numbers_service(numbers, key, &service->number);
 	if (!err)
@@ -101,12 +99,12 @@ static int backends_retire(struct numbers *numbers, const struct config_service 
 static int retire(struct numbers *numbers, const struct plan *plan, u64 generation)
 {
 	size_t count = plan->config->services_count;
-	char(*keys)[KEY_TEXT_MAX] = calloc(count + 1, sizeof(*keys));
+	char(*keys)[SERVICE_KEY_TEXT_MAX] = calloc(count + 1, sizeof(*keys));
 	const char **wanted = calloc(count + 1, sizeof(*wanted));
 	int err = keys && wanted ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < count && !err; i++) {
-		key_format(&plan->config->services[i], keys[i]);
+		service_key_format(&plan->config->services[i], keys[i]);
 		wanted[i] = keys[i];
 		err = backends_retire(numbers, &plan->config->services[i], keys[i], generation);
 	}

@@ -7,6 +7,12 @@
 #include "controlplane/plan.h"
 #include "controlplane/totals.h"
 
+#define SERVICE_KEY_TEXT_MAX (ADDR_TEXT_MAX + 24)
+
+/* The text by which state files know a service. */
+void service_key_format(const struct config_service *service,
+			char key[static SERVICE_KEY_TEXT_MAX]);
+
 /* Gives every service and backend of the plan its number and counter, retires what the plan no
  * longer has, and commits. *generation: the one to publish the plan as. Returns 0 or -errno;
  * then the plan must not be published, and the one that is published before has to be assigned

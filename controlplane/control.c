@@ -4,9 +4,10 @@
  * it was. What a failed step has already done to the numbers is undone by assigning the running
  * plan anew.
  *
- * The loop waits for nothing but numbers_commit: its fsync has to be over before a number is
- * published. It comes with reloads that change numbers, with new arenas, and once in about a
- * thousand generations. */
+ * The loop waits for nothing but numbers_commit and drains_commit. The former's fsync has to be
+ * over before a number is published; it comes with reloads that change numbers, with new arenas,
+ * and once in about a thousand generations. The latter's has to be over before an operator is told
+ * that a backend drains. */
 #include "controlplane/control.h"
 
 #include <errno.h>
@@ -20,6 +21,8 @@
 #include <unistd.h>
 
 #include "controlplane/assign.h"
+#include "controlplane/drains.h"
+#include "controlplane/flow_count.h"
 #include "controlplane/health/checks.h"
 #include "controlplane/hops.h"
 #include "controlplane/log.h"
@@ -27,6 +30,7 @@
 #define REPLAN_DELAY_MS 10 /* changes come in flocks */
 #define REPLAN_RETRY_MS 1000
 #define PENDING_TEXT_MAX 1024
+#define DATAPLANES_BACK_MS 2000 /* by then those of the shuntd before have called, ten times */
 
 struct control {
 	struct control_options options;
@@ -38,10 +42,14 @@ struct control {
 	struct netlink *netlink;
 	struct sessions *sessions;
 	struct checks *checks;
+	struct drains *drains;
+	struct flow_count *flow_count;
+	u64 opened_ms;
 	struct state running;
 	struct config_dataplane attached; /* the section as the dataplane found it, starting */
 	bool unpublished; /* the running plan holds what no dataplane has been told */
 	u64 replan_timer, replan_due_ms; /* timer 0: none is due */
+	u64 settle_timer;
 	struct outcome last_reload;
 };
 
@@ -64,15 +72,43 @@ static size_t backends_count(const struct config *config)
 	return count;
 }
 
+static void settle_due(void *context);
+
+/* Slots that have changed settle by another generation, a few seconds later. */
+static void settle_schedule(struct control *control)
+{
+	u64 due_ms = publisher_due_ms(control->publisher), now_ms = loop_now_ms(control->loop);
+
+	loop_timer_cancel(control->loop, control->settle_timer);
+	control->settle_timer = 0;
+	if (due_ms != 0)
+		control->settle_timer =
+			loop_timer_add(control->loop, due_ms > now_ms ? due_ms - now_ms : 0, 0,
+				       settle_due, control);
+}
+
+static void note_published(struct control *control, struct plan *plan, u64 generation)
+{
+	for (size_t i = 0; i < plan->config->services_count; i++) {
+		struct plan_service *service = &plan->services[i];
+
+		service->settling = publisher_settling(control->publisher, service->number);
+	}
+	plan_note_published(plan, generation);
+}
+
 static int state_publish(struct control *control, const struct state *state, u64 generation,
 			 const char *why)
 {
 	u64 epoch = publisher_epoch(control->publisher), start_us = now_us(), took_us;
 	int err = publisher_publish(control->publisher, state->plan, generation,
-				    sessions_seen(control->sessions));
+				    sessions_seen(control->sessions), loop_now_ms(control->loop));
 
 	if (err)
 		return err;
+	settle_schedule(control);
+	note_published(control, state->plan, generation);
+	flow_count_kick(control->flow_count);
 	took_us = now_us() - start_us;
 	log_line("published generation %llu of epoch %llu (%s): services %zu, backends %zu, "
 		 "%llu.%llu ms",
@@ -101,7 +137,7 @@ static int hops_find(struct control *control, struct state *state, struct hops_o
 }
 
 /* Finds the running plan's next hops again, asks the checks who is healthy, and publishes the plan
- * where either has changed. */
+ * where anything has changed. why: NULL where only these two can be the reason. */
 static void replan(struct control *control, const char *why)
 {
 	struct hops_outcome outcome;
@@ -111,8 +147,8 @@ static void replan(struct control *control, const char *why)
 
 	if (!err && !outcome.changed && !judged && !control->unpublished)
 		return;
-	if (!err && !outcome.changed && judged)
-		why = "health";
+	if (!why)
+		why = judged && !err && !outcome.changed ? "health" : "next hops";
 	control->unpublished = true;
 	if (!err)
 		err = numbers_next_generation(control->numbers, &generation);
@@ -134,7 +170,7 @@ static void replan_due(void *context)
 	struct control *control = context;
 
 	control->replan_timer = 0;
-	replan(control, "next hops");
+	replan(control, NULL);
 }
 
 static void replan_schedule(struct control *control, u64 delay_ms)
@@ -146,6 +182,15 @@ static void replan_schedule(struct control *control, u64 delay_ms)
 	loop_timer_cancel(control->loop, control->replan_timer);
 	control->replan_timer = loop_timer_add(control->loop, delay_ms, 0, replan_due, control);
 	control->replan_due_ms = due_ms;
+}
+
+static void settle_due(void *context)
+{
+	struct control *control = context;
+
+	control->settle_timer = 0;
+	control->unpublished = true;
+	replan(control, "settled");
 }
 
 static void kernel_changed(void *context)
@@ -166,6 +211,68 @@ static void dataplane_greeted(void *context, bool newcomer)
 	if (newcomer)
 		control->attached = control->running.config->dataplane;
 	replan(control, "interfaces");
+}
+
+/* --- Draining ------------------------------------------------------------------------- */
+
+int control_drain(struct control *control, const struct plan_service *service,
+		  const struct addr *address, bool drained)
+{
+	const struct plan *plan = control->running.plan;
+	s64 now_s = time(NULL);
+	int err = 0;
+
+	for (size_t i = 0; i < plan->config->services_count && !err; i++) {
+		const struct plan_service *one = &plan->services[i];
+
+		if ((!service || service == one) && plan_backend_find(one, address))
+			err = drains_set(control->drains, one->config, address, drained, now_s);
+	}
+	if (!err)
+		err = drains_commit(control->drains);
+	if (err)
+		return err;
+	control->unpublished |= drains_apply(control->drains, control->running.plan);
+	replan(control, drained ? "drain" : "undrain");
+	return 0;
+}
+
+/* Drops what the configuration that now runs no longer has. Where that can't be kept, the next
+ * reload, or a restart, does it. */
+static void drains_settle(struct control *control)
+{
+	int err = drains_follow(control->drains, control->running.config, time(NULL));
+
+	if (!err)
+		err = drains_commit(control->drains);
+	if (err)
+		log_line("cannot keep in %s since when backends drain: %s",
+			 control->options.state_dir, strerror(-err));
+	drains_apply(control->drains, control->running.plan);
+}
+
+/* Whether the flows of any backend are on their way out. */
+static bool any_closed(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->config->services_count; i++)
+		for (size_t k = 0; k < plan->services[i].config->backends_count; k++)
+			if (!plan_backend_eligible(&plan->services[i].backends[k]))
+				return true;
+	return false;
+}
+
+static enum flow_count_task ask_flows(void *context, struct flow_count_job *job)
+{
+	struct control *control = context;
+
+	if (!any_closed(control->running.plan))
+		return FLOW_COUNT_NOTHING;
+	job->plan = control->running.plan;
+	job->generation = publisher_generation(control->publisher);
+	if (loop_now_ms(control->loop) - control->opened_ms < DATAPLANES_BACK_MS ||
+	    !sessions_flows(control->sessions, job->generation, job->flows, &job->flows_count))
+		return FLOW_COUNT_LATER;
+	return FLOW_COUNT_NOW;
 }
 
 /* --- Reloading ------------------------------------------------------------------------ */
@@ -196,8 +303,10 @@ static int state_go_live(struct control *control, struct state *next, struct out
 
 static int state_apply(struct control *control, struct state *next, struct outcome *outcome)
 {
-	int err = checks_prepare(control->checks, next->plan);
+	int err;
 
+	drains_apply(control->drains, next->plan);
+	err = checks_prepare(control->checks, next->plan);
 	if (err)
 		return outcome_fail(outcome, err, "out of memory for the checks");
 	err = state_go_live(control, next, outcome);
@@ -262,6 +371,7 @@ const struct outcome *control_reload(struct control *control)
 			 "flow that no flow table knows");
 	state_free(&control->running);
 	control->running = next;
+	drains_settle(control);
 	pending_log(control, pending);
 	return outcome;
 }
@@ -328,6 +438,11 @@ static int state_dir_open(struct control *control)
 		log_line("%s; make it writable, or name another one with --state-dir", message);
 	else if (message[0])
 		log_line("%s", message);
+	if (err)
+		return err;
+	err = drains_open(control->options.state_dir, &control->drains, message, sizeof(message));
+	if (message[0])
+		log_line("%s", message);
 	return err;
 }
 
@@ -343,6 +458,8 @@ static int parts_open(struct control *control)
 	if (!err)
 		err = checks_create(control->loop, random, health_changed, control,
 				    &control->checks);
+	if (!err)
+		err = flow_count_create(control->loop, ask_flows, control, &control->flow_count);
 	if (err) {
 		log_line("out of memory");
 		return err;
@@ -373,6 +490,7 @@ int control_open(struct control *control, struct loop *loop)
 	int err;
 
 	control->loop = loop;
+	control->opened_ms = loop_now_ms(loop);
 	err = run_dir_open(control);
 	if (!err)
 		err = state_dir_open(control);
@@ -382,6 +500,8 @@ int control_open(struct control *control, struct loop *loop)
 		err = listen_for_dataplanes(control);
 	if (!err)
 		err = state_apply(control, &control->running, &outcome);
+	if (!err)
+		drains_settle(control);
 	outcome_free(&outcome);
 	return err;
 }
@@ -390,13 +510,17 @@ void control_destroy(struct control *control)
 {
 	if (!control)
 		return;
-	if (control->loop)
+	if (control->loop) {
 		loop_timer_cancel(control->loop, control->replan_timer);
+		loop_timer_cancel(control->loop, control->settle_timer);
+	}
+	flow_count_destroy(control->flow_count);
 	checks_destroy(control->checks);
 	sessions_close(control->sessions);
 	netlink_close(control->netlink);
 	publisher_destroy(control->publisher);
 	totals_destroy(control->totals);
+	drains_close(control->drains);
 	numbers_close(control->numbers);
 	outcome_free(&control->last_reload);
 	state_free(&control->running);
@@ -435,6 +559,20 @@ const struct sessions *control_sessions(const struct control *control)
 const struct totals *control_totals(const struct control *control)
 {
 	return control->totals;
+}
+
+bool control_published(const struct control *control)
+{
+	return !control->unpublished;
+}
+
+bool control_flows(const struct control *control, const struct plan_service *service,
+		   const struct plan_backend *backend, u64 *flows)
+{
+	if (!plan_backend_eligible(backend) && backend->closed_generation == 0)
+		return false; /* not published yet */
+	return flow_count_of(control->flow_count, service->number, backend->number,
+			     backend->closed_generation, flows);
 }
 
 size_t control_pending_keys(const struct control *control, char *out, size_t out_bytes)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The control: what is configured, what is planned from it, and what is published of that.
  *
- * Four things change what is published: a reload, a next hop, a backend's health, and a dataplane
- * that attaches.
- * Each ends in one new generation, or changes nothing. */
+ * Five things change what is published: a reload, a next hop, a backend's health, an operator's
+ * drain, and a dataplane that attaches. Each ends in one new generation, or changes nothing. */
 #ifndef SHUNT_CONTROLPLANE_CONTROL_H
 #define SHUNT_CONTROLPLANE_CONTROL_H
 
@@ -30,6 +29,22 @@ void control_destroy(struct control *control);
 /* Reads the file again. A good one is applied, but for its `dataplane` section; anything else
  * changes nothing. Everything is logged. The outcome stays the control's, up to the next call. */
 const struct outcome *control_reload(struct control *control);
+
+/* Drains a backend by an operator's word, or takes that back: in one service, or where that is
+ * NULL in all that have the address. It is on disk when this returns 0, and published unless
+ * control_published() says otherwise. Returns -errno where it can't be kept: nothing has changed
+ * then. */
+int control_drain(struct control *control, const struct plan_service *service,
+		  const struct addr *address, bool drained) __attribute__((warn_unused_result));
+
+/* Whether dataplanes are told all that is planned; where that has failed it is tried again. */
+bool control_published(const struct control *control);
+
+/* How many flows a backend of the running plan holds, once that was counted with no new flow on
+ * its way to it. Returns false before. */
+bool control_flows(const struct control *control, const struct plan_service *service,
+		   const struct plan_backend *backend, u64 *flows)
+	__attribute__((warn_unused_result));
 
 /* What the views show. */
 const struct control_options *control_options(const struct control *control);

@@ -6,65 +6,24 @@
  *	      "10.0.1.1": { "number": 1, "counter": 1 },
  *	      "10.0.1.2": { "number": 2, "counter": 2, "retired": 17 } } } } }
  *
- * It is always replaced whole: temporary file, fsync, rename, fsync of the directory. A crash
- * at any moment leaves the old file or the new one. It is read with suspicion all the same: a
+ * It is always replaced whole (state_file.c). It is read with suspicion all the same: a
  * number held twice would send flows to the wrong backend, so a file that isn't consistent to
  * the last entry is set aside for the operator, and a new incarnation makes every flow table
  * start empty. Failing to read is another matter: that is an error, never a fresh start. */
 #include "controlplane/numbers_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "controlplane/state_file.h"
 
 #define FILE_VERSION 1
 #define FILE_NAME "numbers.json"
-#define FILE_NAME_TEMPORARY "numbers.json.tmp"
 
 /* ---- reading ---- */
-
-static int file_read(int dir_fd, char **text, size_t *len_bytes)
-{
-	struct stat info;
-	size_t len = 0;
-	int status = -ENOMEM, fd = openat(dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC);
-
-	*text = NULL;
-	*len_bytes = 0;
-	if (fd < 0 || fstat(fd, &info) != 0) {
-		status = -errno;
-		goto out;
-	}
-	char *bytes = malloc((size_t)info.st_size + 1);
-	if (!bytes)
-		goto out;
-	while (len < (size_t)info.st_size) {
-		ssize_t got = read(fd, bytes + len, (size_t)info.st_size - len);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0) {
-			status = -errno;
-			free(bytes);
-			goto out;
-		}
-		if (got == 0)
-			break;
-		len += (size_t)got;
-	}
-	*text = bytes;
-	*len_bytes = len;
-	status = 0;
-out:
-	if (fd >= 0)
-		close(fd);
-	return status;
-}
 
 /* A whole number from 0 up; false where it is missing or something else. */
 static bool number_read(const json_t *object, const char *name, u64 *value)
@@ -168,13 +127,11 @@ static int root_read(struct numbers *numbers, const json_t *root, char *why, siz
 static int file_set_aside(struct numbers *numbers, const char *why, char *message,
 			  size_t message_bytes)
 {
-	char name[64];
-	struct tm utc;
-	time_t now = time(NULL);
+	char name[STATE_FILE_NAME_MAX];
+	int status = state_file_set_aside(numbers->dir_fd, FILE_NAME, name);
 
-	strftime(name, sizeof(name), FILE_NAME ".bad-%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
-	if (renameat(numbers->dir_fd, FILE_NAME, numbers->dir_fd, name) != 0)
-		return -errno;
+	if (status)
+		return status;
 	snprintf(message, message_bytes,
 		 FILE_NAME " is unusable (%s); set aside as %s, all numbers begin anew", why, name);
 	return numbers_reset(numbers);
@@ -185,7 +142,7 @@ int numbers_load(struct numbers *numbers, char *message, size_t message_bytes)
 	char *text, why[160] = "";
 	size_t len_bytes;
 	json_error_t error;
-	int status = file_read(numbers->dir_fd, &text, &len_bytes);
+	int status = state_file_read(numbers->dir_fd, FILE_NAME, &text, &len_bytes);
 
 	if (status)
 		return status == -ENOENT ? 0 : status;
@@ -258,48 +215,13 @@ static char *root_write(const struct numbers *numbers)
 	return text;
 }
 
-static int bytes_write(int fd, const char *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, bytes, len);
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0) {
-			bytes += written;
-			len -= (size_t)written;
-		}
-	}
-	return 0;
-}
-
-static int file_replace(int dir_fd, const char *text)
-{
-	int status, fd = openat(dir_fd, FILE_NAME_TEMPORARY,
-				O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return -errno;
-	status = bytes_write(fd, text, strlen(text));
-	if (status == 0 && fsync(fd) != 0)
-		status = -errno;
-	if (close(fd) != 0 && status == 0)
-		status = -errno;
-	if (status == 0 && renameat(dir_fd, FILE_NAME_TEMPORARY, dir_fd, FILE_NAME) != 0)
-		status = -errno;
-	if (status) {
-		(void)unlinkat(dir_fd, FILE_NAME_TEMPORARY, 0);
-		return status;
-	}
-	return fsync(dir_fd) == 0 ? 0 : -errno;
-}
-
 int numbers_save(const struct numbers *numbers)
 {
 	char *text = root_write(numbers);
 
 	if (!text)
 		return -ENOMEM;
-	int status = file_replace(numbers->dir_fd, text);
+	int status = state_file_replace(numbers->dir_fd, FILE_NAME, text);
 	free(text);
 	return status;
 }

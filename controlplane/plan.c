@@ -117,10 +117,17 @@ void plan_hop_offline(struct plan *plan)
 			plan->services[i].backends[k].hop = hop;
 }
 
+enum config_backend_state plan_backend_state(const struct plan_backend *backend)
+{
+	if (backend->config->state == CONFIG_STATE_UP && backend->drain.operator_since_s)
+		return CONFIG_STATE_DRAIN;
+	return backend->config->state;
+}
+
 /* Whether its operator wants it to get new flows. */
 static bool wanted(const struct plan_backend *backend)
 {
-	return backend->config->weight > 0 && backend->config->state == CONFIG_STATE_UP;
+	return backend->config->weight > 0 && plan_backend_state(backend) == CONFIG_STATE_UP;
 }
 
 bool plan_service_judge(struct plan_service *service)
@@ -147,4 +154,39 @@ bool plan_service_judge(struct plan_service *service)
 bool plan_backend_eligible(const struct plan_backend *backend)
 {
 	return backend->healthy && wanted(backend);
+}
+
+struct plan_backend *plan_backend_find(const struct plan_service *service,
+				       const struct addr *address)
+{
+	for (size_t i = 0; i < service->config->backends_count; i++)
+		if (addr_equal(&service->backends[i].config->address, address))
+			return &service->backends[i];
+	return NULL;
+}
+
+u32 plan_highest_number(const struct plan_service *service)
+{
+	u32 highest = 0;
+
+	for (size_t i = 0; i < service->config->backends_count; i++)
+		if (service->backends[i].number > highest)
+			highest = service->backends[i].number;
+	return highest;
+}
+
+void plan_note_published(struct plan *plan, u64 generation)
+{
+	for (size_t i = 0; i < plan->config->services_count; i++) {
+		struct plan_service *service = &plan->services[i];
+
+		for (size_t k = 0; k < service->config->backends_count; k++) {
+			struct plan_backend *backend = &service->backends[k];
+
+			if (plan_backend_eligible(backend))
+				backend->closed_generation = 0;
+			else if (backend->closed_generation == 0 && !service->settling)
+				backend->closed_generation = generation;
+		}
+	}
 }

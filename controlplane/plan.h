@@ -18,6 +18,13 @@ struct plan_hop {
 
 struct check;
 
+/* Who keeps new flows away from a backend, by draining it: seconds of the Unix epoch since when
+ * that is so, 0 where it is not. */
+struct plan_drain {
+	s64 operator_since_s; /* `shunt drain` */
+	s64 file_since_s;     /* `state: drain` */
+};
+
 struct plan_backend {
 	const struct config_backend *config;
 	u16 number; /* 1..65535 within its service */
@@ -26,6 +33,8 @@ struct plan_backend {
 	bool up;                   /* what its check says; true without one */
 	bool healthy;              /* what it is taken for: plan_service_judge() */
 	bool on_link;              /* it must be its own next hop: encapsulation l2 */
+	struct plan_drain drain;   /* from drains_apply() */
+	u64 closed_generation; /* from which on it gets no new flow at all; 0: it may get some */
 	struct plan_hop hop;
 };
 
@@ -33,6 +42,7 @@ struct plan_service {
 	const struct config_service *config;
 	u16 number; /* 1..65535 */
 	u32 counter;
+	bool settling;                 /* handshakes may still go by its table before */
 	bool fail_open;                /* every backend is down, and all are taken for healthy */
 	struct plan_backend *backends; /* config->backends_count, in the configuration's order */
 };
@@ -65,6 +75,20 @@ bool plan_service_judge(struct plan_service *service);
 
 /* Whether a new flow may be given to the backend. */
 bool plan_backend_eligible(const struct plan_backend *backend);
+
+/* What its operator wants of it: the file's word, but for a drain that was ordered since. */
+enum config_backend_state plan_backend_state(const struct plan_backend *backend);
+
+/* The service's backend with this address, or NULL. */
+struct plan_backend *plan_backend_find(const struct plan_service *service,
+				       const struct addr *address);
+
+/* The highest number of the service's backends. */
+u32 plan_highest_number(const struct plan_service *service);
+
+/* The plan has been published: notes for each backend since when it gets no new flows, once its
+ * service is settled. */
+void plan_note_published(struct plan *plan, u64 generation);
 
 #define PLAN_OFFLINE_MAC                                                                           \
 	{                                                                                          \

@@ -19,10 +19,17 @@ int publisher_create(struct numbers *numbers, struct publisher **publisher)
 void publisher_destroy(struct publisher *publisher);
 
 /* Publishes the plan. generation: from numbers_next_generation; seen: the generation that every
- * reader of the present arena has reached. Returns 0, or -errno: then what was published before
+ * reader of the present arena has reached; now_ms: of a clock that only goes on. Returns 0, or -errno: then what was published before
  * stands. Compare publisher_epoch() to learn whether a new arena was begun. */
 int publisher_publish(struct publisher *publisher, const struct plan *plan, u64 generation,
-		      u64 seen) __attribute__((warn_unused_result));
+		      u64 seen, u64 now_ms) __attribute__((warn_unused_result));
+
+/* When slots that have changed are settled, and the plan wants to be published again for them;
+ * 0: there is nothing to wait for. */
+u64 publisher_due_ms(const struct publisher *publisher);
+
+/* Whether slots of this service are among them. */
+bool publisher_settling(const struct publisher *publisher, u16 service_number);
 
 /* What is published; 0 before the first publication. */
 u64 publisher_epoch(const struct publisher *publisher);
@@ -39,5 +46,8 @@ bool publisher_huge(const struct publisher *publisher);
  * or -EINVAL. */
 int publisher_tables(const struct publisher *publisher, struct tables *tables)
 	__attribute__((warn_unused_result));
+
+/* How many slots of a published service's Maglev table a backend number holds. */
+u32 publisher_slots(const struct publisher *publisher, const struct service *service, u16 number);
 
 #endif

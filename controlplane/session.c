@@ -6,7 +6,7 @@
  *
  * Flow tables belong to one session, or to none: what a session leaves is the deposit, and it
  * passes to the next one that wants it, from which it comes back when that one goes. They are
- * neither mapped nor looked into here.
+ * neither mapped nor looked into here; flow_count.c does, to count.
  *
  * A session is freed in its own callback alone. Where sending to it fails anywhere else, its
  * socket is only shut down, and the loop then calls back for the hang-up. */
@@ -475,6 +475,31 @@ bool sessions_swept(const struct sessions *sessions, u64 *generation)
 				*generation = swept;
 		}
 	}
+	return any;
+}
+
+bool sessions_flows(const struct sessions *sessions, u64 generation,
+		    struct session_flows list[static SESSION_FLOWS_MAX], size_t *count)
+{
+	bool any = sessions->deposit_fd >= 0;
+
+	*count = 0;
+	if (sessions->stray_epoch)
+		return false;
+	for (size_t i = 0; i < sessions->count; i++) {
+		const struct session *session = sessions->list[i];
+
+		if (!session->greeted)
+			continue;
+		if (!report_current(session) || session_generation(session->report) < generation)
+			return false;
+		any = true;
+		if (session->flows_fd >= 0)
+			list[(*count)++] =
+				(struct session_flows){.fd = session->flows_fd, .live = true};
+	}
+	if (sessions->deposit_fd >= 0)
+		list[(*count)++] = (struct session_flows){.fd = sessions->deposit_fd};
 	return any;
 }
 

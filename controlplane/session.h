@@ -12,6 +12,7 @@
 #include "dataplane/state/attach.h"
 
 #define SESSIONS_MAX 16
+#define SESSION_FLOWS_MAX (SESSIONS_MAX + 1)
 
 struct sessions;
 
@@ -38,6 +39,17 @@ u64 sessions_seen(const struct sessions *sessions);
 /* The generation up to which all flow tables are swept. Returns false while that is unknown:
  * without any dataplane, or with one that has not reported. */
 bool sessions_swept(const struct sessions *sessions, u64 *generation);
+
+/* One dataplane's flow tables; the descriptor stays the sessions' own. */
+struct session_flows {
+	int fd;
+	bool live; /* their dataplane is here */
+};
+
+/* All flow tables that there are, once every dataplane uses this generation or a later one.
+ * Returns false while it is unknown which ones there are, or what they are written by. */
+bool sessions_flows(const struct sessions *sessions, u64 generation,
+		    struct session_flows list[static SESSION_FLOWS_MAX], size_t *count);
 
 /* The interfaces of the dataplane that came last, which may have gone since; 0 before any. */
 size_t sessions_ports(const struct sessions *sessions, const struct attach_port **ports);

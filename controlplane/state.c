@@ -47,8 +47,7 @@ static char *errors_render(const char *file, const char *text, size_t len_bytes,
 
 	if (!out)
 		return NULL;
-	for (size_t i = 0; i < errors->count; i++)
-		config_error_print(out, file, text, len_bytes, &errors->list[i]);
+	config_errors_print(out, file, text, len_bytes, errors);
 	fclose(out);
 	return rendered;
 }

@@ -17,12 +17,14 @@ struct maglev_cached {
 	u32 size;
 	size_t backends_count;
 	struct maglev_backend *backends;
-	bool used; /* by the generation being built */
+	u32 *slots; /* by backend number: how many are its */
+	bool used;  /* by the generation being built */
 };
 
 struct tables_builder {
 	struct arena_writer *writer;
-	struct maglev_cached *cached;
+	struct maglev_history *history; /* NULL: none */
+	struct maglev_cached *cached;   /* between two builds in the order of their offsets */
 	size_t cached_count;
 };
 
@@ -36,13 +38,21 @@ struct build {
 	struct backend *backends;
 };
 
-int tables_builder_create(struct arena_writer *writer, struct tables_builder **out)
+int tables_builder_create(struct arena_writer *writer, struct maglev_history *history,
+			  struct tables_builder **out)
 {
 	*out = calloc(1, sizeof(**out));
 	if (!*out)
 		return -ENOMEM;
 	(*out)->writer = writer;
+	(*out)->history = history;
 	return 0;
+}
+
+static void cached_free(struct maglev_cached *cached)
+{
+	free(cached->backends);
+	free(cached->slots);
 }
 
 void tables_builder_destroy(struct tables_builder *builder)
@@ -50,19 +60,9 @@ void tables_builder_destroy(struct tables_builder *builder)
 	if (!builder)
 		return;
 	for (size_t i = 0; i < builder->cached_count; i++)
-		free(builder->cached[i].backends);
+		cached_free(&builder->cached[i]);
 	free(builder->cached);
 	free(builder);
-}
-
-static u32 highest_number(const struct plan_service *service)
-{
-	u32 highest = 0;
-
-	for (size_t i = 0; i < service->config->backends_count; i++)
-		if (service->backends[i].number > highest)
-			highest = service->backends[i].number;
-	return highest;
 }
 
 static u32 backends_total(const struct plan *plan)
@@ -70,7 +70,7 @@ static u32 backends_total(const struct plan *plan)
 	u32 total = 0;
 
 	for (size_t i = 0; i < plan->config->services_count; i++)
-		total += highest_number(&plan->services[i]) + 1;
+		total += plan_highest_number(&plan->services[i]) + 1;
 	return total;
 }
 
@@ -126,21 +126,35 @@ static struct maglev_cached *cached_find(struct tables_builder *builder, u32 siz
 	return NULL;
 }
 
+/* The backends are in the order of their numbers. */
+static u32 slots_bound(const struct maglev_backend *backends, size_t count)
+{
+	return count > 0 ? backends[count - 1].number + 1u : 1;
+}
+
 /* Adds a table to the cache; takes `backends` over. */
 static int cached_add(struct tables_builder *builder, u64 offset, u32 size,
 		      struct maglev_backend *backends, size_t count)
 {
+	const u16 *table = arena_writer_at(builder->writer, offset);
+	u32 *slots = calloc(slots_bound(backends, count), sizeof(*slots));
 	struct maglev_cached *list =
 		reallocarray(builder->cached, builder->cached_count + 1, sizeof(*list));
 
-	if (!list)
+	if (list)
+		builder->cached = list;
+	if (!list || !slots) {
+		free(slots);
 		return -ENOMEM;
-	builder->cached = list;
+	}
+	for (u32 i = 0; i < size; i++)
+		slots[table[i]]++;
 	list[builder->cached_count++] = (struct maglev_cached){
 		.offset = offset,
 		.size = size,
 		.backends_count = count,
 		.backends = backends,
+		.slots = slots,
 		.used = true,
 	};
 	return 0;
@@ -182,6 +196,48 @@ fail:
 	return err;
 }
 
+static int numbers_ascend(const void *a, const void *b)
+{
+	return *(const u16 *)a - *(const u16 *)b;
+}
+
+/* The table before the present one, for who is in the middle of a handshake: UDP has none. */
+static int maglev_previous(struct build *build, const struct plan_service *service,
+			   u64 maglev_offset, u64 *previous_offset)
+{
+	size_t count = service->config->backends_count;
+	u16 *numbers;
+	int err;
+
+	*previous_offset = maglev_offset;
+	if (!build->builder->history || service->config->protocol != CONFIG_PROTOCOL_TCP)
+		return 0;
+	numbers = calloc(count + 1, sizeof(*numbers));
+	if (!numbers)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		numbers[i] = service->backends[i].number;
+	qsort(numbers, count, sizeof(*numbers), numbers_ascend);
+	err = maglev_history_step(build->builder->history,
+				  &(struct maglev_present){
+					  .service_number = service->number,
+					  .size = service->config->table_size,
+					  .offset = maglev_offset,
+					  .numbers = numbers,
+					  .numbers_count = count,
+				  },
+				  previous_offset);
+	free(numbers);
+	return err;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct maglev_cached *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
 /* Forgets the tables that the generation just published (or given up) does not use. */
 static void cached_settle(struct tables_builder *builder, bool published, u64 published_before)
 {
@@ -194,10 +250,25 @@ static void cached_settle(struct tables_builder *builder, bool published, u64 pu
 			cached->used = false;
 			builder->cached[kept++] = *cached;
 		} else {
-			free(cached->backends);
+			cached_free(cached);
 		}
 	}
 	builder->cached_count = kept;
+	if (kept > 0)
+		qsort(builder->cached, kept, sizeof(*builder->cached), by_offset);
+}
+
+u32 tables_slots(const struct tables_builder *builder, u64 maglev_offset, u16 number)
+{
+	struct maglev_cached wanted = {.offset = maglev_offset};
+	const struct maglev_cached *cached =
+		builder->cached_count > 0 ? bsearch(&wanted, builder->cached, builder->cached_count,
+						    sizeof(wanted), by_offset)
+					  : NULL;
+
+	if (!cached || number >= slots_bound(cached->backends, cached->backends_count))
+		return 0;
+	return cached->slots[number];
 }
 
 /* --- Backend records ----------------------------------------------------------------- */
@@ -299,7 +370,7 @@ static u32 fill_backends(struct build *build, const struct plan_service *service
 		fill_backend(&build->backends[first + backend->number], build->plan, service,
 			     backend);
 	}
-	return first + highest_number(service) + 1;
+	return first + plan_highest_number(service) + 1;
 }
 
 /* --- The service table --------------------------------------------------------------- */
@@ -340,7 +411,7 @@ static struct service service_record(const struct plan_service *service)
 	return (struct service){
 		.vip = config->vip.addr,
 		.maglev_size = config->table_size,
-		.backends_count = highest_number(service) + 1,
+		.backends_count = plan_highest_number(service) + 1,
 		.counter = service->counter,
 		.number = service->number,
 		.port = BE16(config->port),
@@ -421,6 +492,9 @@ static int complete_services(struct build *build)
 		struct service *out = &build->services[bucket * SERVICE_BUCKET_KEYS + place];
 		int err = maglev_make(build, service, &out->maglev_offset);
 
+		if (!err)
+			err = maglev_previous(build, service, out->maglev_offset,
+					      &out->previous_offset);
 		if (err)
 			return err;
 		out->backends_first = first;

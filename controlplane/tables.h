@@ -8,13 +8,16 @@
 #define SHUNT_CONTROLPLANE_TABLES_H
 
 #include "controlplane/arena_writer.h"
+#include "controlplane/maglev_history.h"
 #include "controlplane/plan.h"
 
 struct tables_builder;
 
-/* Remembers the Maglev tables of one arena; dies with it. Returns 0 or -ENOMEM. */
-int tables_builder_create(struct arena_writer *writer, struct tables_builder **builder)
-	__attribute__((warn_unused_result));
+/* Remembers the Maglev tables of one arena; dies with it. history outlives it, and has to be in a
+ * round in that arena whenever tables are published; NULL: tables have no past. Returns 0 or
+ * -ENOMEM. */
+int tables_builder_create(struct arena_writer *writer, struct maglev_history *history,
+			  struct tables_builder **builder) __attribute__((warn_unused_result));
 void tables_builder_destroy(struct tables_builder *builder);
 
 /* Bytes that one generation of this plan needs, nothing shared: an arena of four times this
@@ -26,5 +29,8 @@ u64 tables_bytes(const struct plan *plan);
  * built); -ENOMEM. On failure the published generation stays. */
 int tables_publish(struct tables_builder *builder, const struct plan *plan, u64 generation)
 	__attribute__((warn_unused_result));
+
+/* How many slots of the Maglev table at this offset a backend number holds. */
+u32 tables_slots(const struct tables_builder *builder, u64 maglev_offset, u16 number);
 
 #endif

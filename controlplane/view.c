@@ -10,8 +10,6 @@
 #include "controlplane/health/checks.h"
 #include "version.h"
 
-#define BACKEND_NUMBERS 65536
-
 static json_t *mac_view(const u8 mac[static 6])
 {
 	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
@@ -72,6 +70,49 @@ static json_t *dataplanes_view(const struct control *control)
 	return list;
 }
 
+/* --- Workers ------------------------------------------------------------------------- */
+
+/* What its report says of one worker, all counted since its dataplane began. */
+static json_t *worker_view(const struct session_view *session, u32 number)
+{
+	const struct report_worker *worker = report_worker(session->report, number);
+	u64 packets = 0, dropped = 0;
+
+	for (u32 i = 0; i < VERDICT_COUNT; i++) {
+		u64 counted = __atomic_load_n(&worker->verdicts[i], __ATOMIC_RELAXED);
+
+		packets += counted;
+		if (verdict_action((enum verdict)i) == ACTION_DROP)
+			dropped += counted;
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid",
+			 (json_int_t)session->hello->pid, "worker", (json_int_t)number, "core",
+			 (json_int_t)__atomic_load_n(&worker->core, __ATOMIC_RELAXED), "packets",
+			 (json_int_t)packets, "dropped", (json_int_t)dropped, "flows_unplaced",
+			 (json_int_t)__atomic_load_n(&worker->flows_unplaced, __ATOMIC_RELAXED),
+			 "heartbeat",
+			 (json_int_t)__atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED),
+			 "generation",
+			 (json_int_t)__atomic_load_n(&worker->generation, __ATOMIC_ACQUIRE));
+}
+
+json_t *view_workers(const struct control *control)
+{
+	struct session_view sessions[SESSIONS_MAX];
+	size_t count = sessions_list(control_sessions(control), sessions);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct report *report = sessions[i].report;
+
+		for (u32 k = 0; report && k < report->workers_count; k++)
+			json_array_append_new(list, worker_view(&sessions[i], k));
+	}
+	return list;
+}
+
+/* --- The rest of the status ---------------------------------------------------------- */
+
 static json_t *pending_view(const struct control *control)
 {
 	json_t *list = json_array();
@@ -107,12 +148,13 @@ json_t *view_status(const struct control *control)
 			  "free_bytes", (json_int_t)publisher_free_bytes(publisher), "huge",
 			  publisher_huge(publisher));
 
-	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
+	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:I, s:b, s:o, s:o, s:o}", "version",
 			 SHUNT_VERSION, "commit", SHUNT_COMMIT, "pid", (int)getpid(), "config_file",
 			 control_options(control)->config_file, "config_errors_last_reload",
 			 errors_view(control_last_reload(control)), "generation",
 			 (json_int_t)publisher_generation(publisher), "epoch",
-			 (json_int_t)publisher_epoch(publisher), "arena", arena, "dataplanes",
+			 (json_int_t)publisher_epoch(publisher), "settling",
+			 publisher_due_ms(publisher) != 0, "arena", arena, "dataplanes",
 			 dataplanes_view(control), "pending_restart_keys", pending_view(control));
 }
 
@@ -131,25 +173,6 @@ json_t *view_reload(const struct control *control, const struct outcome *outcome
 }
 
 /* --- Services ------------------------------------------------------------------------ */
-
-/* How many slots each backend number holds in a Maglev table; services may share one. */
-struct slots {
-	u64 maglev_offset;
-	u32 of[BACKEND_NUMBERS];
-};
-
-static void slots_count(struct slots *slots, const struct tables *tables,
-			const struct service *service)
-{
-	const u16 *table = (const u16 *)(tables->arena + service->maglev_offset);
-
-	if (slots->maglev_offset == service->maglev_offset)
-		return;
-	memset(slots->of, 0, sizeof(slots->of));
-	for (u32 i = 0; i < service->maglev_size; i++)
-		slots->of[table[i]]++;
-	slots->maglev_offset = service->maglev_offset;
-}
 
 static const struct service *service_find(const struct tables *tables,
 					  const struct config_service *config)
@@ -203,24 +226,50 @@ static json_t *health_view(const struct plan_backend *backend)
 /* What its operator says goes before what its check says: that holds in any case. */
 static const char *state_name(const struct plan_backend *backend)
 {
-	if (backend->config->state == CONFIG_STATE_UP && !backend->up)
-		return "down";
-	return config_state_name(backend->config->state);
+	enum config_backend_state state = plan_backend_state(backend);
+
+	return state == CONFIG_STATE_UP && !backend->up ? "down" : config_state_name(state);
 }
 
-static json_t *backend_view(const struct control *control, const struct plan_backend *backend,
-			    u32 slots, u32 table_size)
+json_t *view_drain(const struct plan_backend *backend)
+{
+	bool by_file = backend->config->state == CONFIG_STATE_DRAIN;
+	s64 operator_since_s = backend->drain.operator_since_s;
+	s64 since_s = by_file ? backend->drain.file_since_s : operator_since_s;
+
+	if (!by_file && !operator_since_s)
+		return json_null();
+	return json_pack("{s:s, s:o, s:b}", "by", by_file ? "file" : "operator", "since",
+			 since_s ? time_view(since_s) : json_null(), "by_operator_too",
+			 by_file && operator_since_s);
+}
+
+json_t *view_flows(const struct control *control, const struct plan_service *service,
+		   const struct plan_backend *backend)
+{
+	u64 flows;
+
+	if (!control_flows(control, service, backend, &flows))
+		return json_null();
+	return json_integer((json_int_t)flows);
+}
+
+static json_t *backend_view(const struct control *control, const struct plan_service *service,
+			    const struct plan_backend *backend, u32 slots)
 {
 	struct report_traffic traffic = totals_traffic(control_totals(control), backend->counter);
 	const struct attach_port *ports;
 	size_t ports_count = sessions_ports(control_sessions(control), &ports);
 	char address[ADDR_TEXT_MAX];
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o, s:o}",
+	return json_pack("{s:s, s:I, s:s, s:o, s:o, s:b, s:i, s:I, s:f, s:I, s:I, s:b, s:s*, s:o, "
+			 "s:o}",
 			 "address", addr_format(&backend->config->address, address), "weight",
-			 (json_int_t)backend->config->weight, "state", state_name(backend),
+			 (json_int_t)backend->config->weight, "state", state_name(backend), "drain",
+			 view_drain(backend), "flows", view_flows(control, service, backend),
 			 "eligible", plan_backend_eligible(backend), "number", backend->number,
-			 "slots", (json_int_t)slots, "share", (double)slots / table_size, "packets",
+			 "slots", (json_int_t)slots, "share",
+			 (double)slots / service->config->table_size, "packets",
 			 (json_int_t)traffic.packets, "bytes", (json_int_t)traffic.bytes,
 			 "reachable", backend->hop.reachable, "reason",
 			 backend->hop.reachable ? NULL : backend->hop.reason, "next_hop",
@@ -229,7 +278,7 @@ static json_t *backend_view(const struct control *control, const struct plan_bac
 }
 
 static json_t *service_view(const struct control *control, const struct plan_service *service,
-			    const struct tables *tables, struct slots *slots)
+			    const struct tables *tables)
 {
 	const struct config_service *config = service->config;
 	struct report_traffic traffic = totals_traffic(control_totals(control), service->counter);
@@ -237,15 +286,13 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 	json_t *backends = json_array();
 	char vip[PREFIX_TEXT_MAX];
 
-	if (record)
-		slots_count(slots, tables, record);
 	for (size_t i = 0; i < config->backends_count; i++) {
 		const struct plan_backend *backend = &service->backends[i];
+		u32 slots = record ? publisher_slots(control_publisher(control), record,
+						     backend->number)
+				   : 0;
 
-		json_array_append_new(backends,
-				      backend_view(control, backend,
-						   record ? slots->of[backend->number] : 0,
-						   config->table_size));
+		json_array_append_new(backends, backend_view(control, service, backend, slots));
 	}
 	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:I, s:b, s:o}", "name",
 			 config->name, "vip", prefix_format(&config->vip, vip), "protocol",
@@ -260,18 +307,15 @@ static json_t *service_view(const struct control *control, const struct plan_ser
 json_t *view_services(const struct control *control)
 {
 	const struct plan *plan = control_plan(control);
-	struct slots *slots = calloc(1, sizeof(*slots));
 	json_t *list = json_array();
 	struct tables tables;
 
-	if (!slots || publisher_tables(control_publisher(control), &tables) < 0) {
+	if (publisher_tables(control_publisher(control), &tables) < 0) {
 		json_decref(list);
 		list = NULL;
 	}
 	for (size_t i = 0; list && i < plan->config->services_count; i++)
-		json_array_append_new(list,
-				      service_view(control, &plan->services[i], &tables, slots));
-	free(slots);
+		json_array_append_new(list, service_view(control, &plan->services[i], &tables));
 	return list;
 }
 

@@ -9,9 +9,17 @@
 #include "controlplane/control.h"
 
 json_t *view_status(const struct control *control);
+json_t *view_workers(const struct control *control);
 json_t *view_services(const struct control *control);
 json_t *view_drops(const struct control *control);
 json_t *view_reload(const struct control *control, const struct outcome *outcome);
+
+/* Who drains a backend, and since when; null where nobody does. */
+json_t *view_drain(const struct plan_backend *backend);
+
+/* How many flows it holds; null while they are not counted. */
+json_t *view_flows(const struct control *control, const struct plan_service *service,
+		   const struct plan_backend *backend);
 
 /* The running configuration as YAML; the caller frees it. */
 char *view_config(const struct control *control);

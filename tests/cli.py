@@ -85,7 +85,11 @@ class Check(unittest.TestCase):
         for arguments in ((), ("check",), ("check", "-f"), ("check", "-x"), ("chekc",),
                           ("check", "-f", GOOD, "more")):
             self.assertEqual(shunt(*arguments).returncode, 64, arguments)
-        for command in ("check", "explain", "show", "reload", "replay", "seed"):
+        for arguments in ((), ("10.0.1.1", "more"), ("10.0.1.1", "--timeout", "5s"), ("--wait",),
+                          ("10.0.1.1", "--wait", "--timeout", "5"), ("10.0.1.1", "--nonsense")):
+            self.assertEqual(shunt("drain", *arguments).returncode, 64, arguments)
+        self.assertEqual(shunt("undrain", "10.0.1.1", "--wait").returncode, 64)
+        for command in ("check", "drain", "explain", "show", "reload", "replay", "seed", "undrain"):
             done = shunt(command, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""), command)
             self.assertTrue(done.stdout.startswith(f"usage: shunt {command}"))

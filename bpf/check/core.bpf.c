@@ -67,14 +67,28 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 	return &state.flows[index];
 }
 
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key)
+{
+	return 0;
+}
+
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number)
+{
+	if (index >= CHECK_FLOW_BUCKETS)
+		return;
+	checked(index);
+	*(volatile u16 *)&state.flow_owners[index].services[slot & 7] = service_number;
+}
+
 static inline u8 env_tick(const struct env *env)
 {
 	return state.tick;
 }
 
-static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot)
+static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot)
 {
-	u64 index = service->maglev_offset / sizeof(u16) + slot;
+	u64 index = table_offset / sizeof(u16) + slot;
 
 	if (index >= CHECK_MAGLEV)
 		return 0;

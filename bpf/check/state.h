@@ -19,6 +19,7 @@ struct check_state {
 	struct service services[CHECK_SERVICES];
 	struct backend backends[CHECK_BACKENDS];
 	struct flow_bucket flows[CHECK_FLOW_BUCKETS];
+	struct flow_owners flow_owners[CHECK_FLOW_BUCKETS];
 	u16 maglev[CHECK_MAGLEV]; /* maglev_offset of a service counts bytes from here */
 	struct hash_seed seed;
 	struct station station;

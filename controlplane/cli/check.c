@@ -17,19 +17,9 @@ static void usage(FILE *out)
 
 int cli_load(const char *file, struct config **config)
 {
-	struct config_errors errors;
-	size_t len_bytes = 0;
-	char *text = NULL;
-	int err = config_load(file, config, &errors, &text, &len_bytes);
+	int err = config_load_or_tell(file, config, stderr, "shunt");
 
-	for (size_t i = 0; i < errors.count; i++)
-		config_error_print(stderr, file, text, len_bytes, &errors.list[i]);
-	if (err && errors.count == 0)
-		fprintf(stderr, "shunt: cannot read %s: %s\n", file, strerror(-err));
-	err = err == 0 ? CLI_OK : errors.count > 0 ? CLI_INVALID : CLI_NO_INPUT;
-	config_errors_free(&errors);
-	free(text);
-	return err;
+	return err == 0 ? CLI_OK : err == -EINVAL ? CLI_INVALID : CLI_NO_INPUT;
 }
 
 static int check_json(const char *file)

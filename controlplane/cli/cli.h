@@ -11,13 +11,21 @@
 #include "dataplane/state/env_user.h"
 
 /* Exit codes (sysexits.h). */
-enum { CLI_OK = 0, CLI_USAGE = 64, CLI_INVALID = 65, CLI_NO_INPUT = 66, CLI_UNAVAILABLE = 69 };
+enum {
+	CLI_OK = 0,
+	CLI_USAGE = 64,
+	CLI_INVALID = 65,
+	CLI_NO_INPUT = 66,
+	CLI_UNAVAILABLE = 69,
+	CLI_TIMED_OUT = 75,
+};
 
 /* A command gets its own arguments, argv[0] being its name, and returns the exit code. */
 int cli_check(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_seed(int argc, char **argv);
+int cli_drain(int argc, char **argv); /* and undrain */
 int cli_show(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 
@@ -41,6 +49,12 @@ void offline_close(struct offline *offline);
 /* Asks the running shuntd; path starts with "/v1/". Prints what is wrong and returns NULL where
  * there is no answer or it is an error. */
 json_t *client_request(const char *run_dir, const char *method, const char *path);
+
+/* As client_request, but an error is an answer too, and nothing is printed of it. Returns NULL
+ * where there is no answer, which is printed unless quiet. *status: of HTTP, 0 without an
+ * answer. */
+json_t *client_ask(const char *run_dir, const char *method, const char *path, bool quiet,
+		   long *status);
 
 /* As client_request, the body as text; the caller frees it. */
 char *client_text(const char *run_dir, const char *path);

@@ -25,7 +25,8 @@ static size_t collect(char *data, size_t size, size_t count, void *context)
 }
 
 /* Makes one request; returns the HTTP status, or 0 where there was no answer. */
-static long request(const char *run_dir, const char *method, const char *path, struct body *body)
+static long request(const char *run_dir, const char *method, const char *path, bool quiet,
+		    struct body *body)
 {
 	CURL *curl = curl_easy_init();
 	char socket_path[256], url[1200];
@@ -46,7 +47,7 @@ static long request(const char *run_dir, const char *method, const char *path, s
 	result = curl_easy_perform(curl);
 	if (result == CURLE_OK)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	else
+	else if (!quiet)
 		fprintf(stderr,
 			"shunt: no answer from shuntd at %s (%s); is it running, and with this "
 			"--run-dir?\n",
@@ -55,11 +56,22 @@ static long request(const char *run_dir, const char *method, const char *path, s
 	return status;
 }
 
-json_t *client_request(const char *run_dir, const char *method, const char *path)
+json_t *client_ask(const char *run_dir, const char *method, const char *path, bool quiet,
+		   long *status)
 {
 	struct body body = {0};
-	long status = request(run_dir, method, path, &body);
-	json_t *answer = body.text ? json_loads(body.text, 0, NULL) : NULL;
+	json_t *answer;
+
+	*status = request(run_dir, method, path, quiet, &body);
+	answer = *status && body.text ? json_loads(body.text, 0, NULL) : NULL;
+	free(body.text);
+	return answer;
+}
+
+json_t *client_request(const char *run_dir, const char *method, const char *path)
+{
+	long status;
+	json_t *answer = client_ask(run_dir, method, path, false, &status);
 	const char *error = json_string_value(json_object_get(answer, "error"));
 
 	if (status != 0 && status / 100 != 2) {
@@ -67,7 +79,6 @@ json_t *client_request(const char *run_dir, const char *method, const char *path
 		json_decref(answer);
 		answer = NULL;
 	}
-	free(body.text);
 	return answer;
 }
 
@@ -75,7 +86,7 @@ char *client_text(const char *run_dir, const char *path)
 {
 	struct body body = {0};
 
-	if (request(run_dir, "GET", path, &body) == 200)
+	if (request(run_dir, "GET", path, false, &body) == 200)
 		return body.text;
 	free(body.text);
 	return NULL;

@@ -14,6 +14,8 @@ static const struct command {
 	{"explain", cli_explain, "say which backend a packet gets, and why"},
 	{"show", cli_show,
 	 "show services, drops, status or the configuration of the running shuntd"},
+	{"drain", cli_drain, "give a backend no new flows, and wait until it has none"},
+	{"undrain", cli_drain, "give it new flows again"},
 	{"reload", cli_reload, "make the running shuntd read its configuration again"},
 	{"replay", cli_replay, "run a capture through an engine"},
 	{"seed", cli_seed, "make a fleet seed"},

@@ -30,7 +30,7 @@ static int build(struct offline *offline, const u8 seed[static 16])
 	err = arena_writer_create(tables_bytes(offline->plan) * 2 + ARENA_HEADER_BYTES, 1, 1,
 				  offline->plan->counters_count + 1, &offline->writer);
 	if (!err)
-		err = tables_builder_create(offline->writer, &offline->builder);
+		err = tables_builder_create(offline->writer, NULL, &offline->builder);
 	if (!err)
 		err = tables_publish(offline->builder, offline->plan, 1);
 	if (!err)

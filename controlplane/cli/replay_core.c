@@ -114,8 +114,9 @@ static int core_open(struct core *core, const struct offline *offline)
 	core->env = offline->env;
 	core->env.flow_buckets = FLOW_TABLE_MIN_BUCKETS;
 	core->env.flows = aligned_alloc(64, flows_bytes);
+	core->env.flow_owners = calloc(FLOW_TABLE_MIN_BUCKETS, sizeof(struct flow_owners));
 	core->room = malloc(ENCAP_OVERHEAD_MAX + FRAME_MAX);
-	if (!core->env.flows || !core->room)
+	if (!core->env.flows || !core->env.flow_owners || !core->room)
 		return -1;
 	memset(core->env.flows, 0, flows_bytes);
 	core->station = station_of(dataplane);
@@ -126,6 +127,7 @@ static int core_open(struct core *core, const struct offline *offline)
 static void core_close(struct core *core)
 {
 	free(core->env.flows);
+	free(core->env.flow_owners);
 	free(core->room);
 }
 

@@ -8,9 +8,10 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt show [services|drops|status|config] [--json] [--run-dir DIR]\n\n"
+		"usage: shunt show [services|drops|workers|status|config] [--json] [--run-dir DIR]\n\n"
 		"Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
-		"'drops' lists every verdict that was given, and what it means.\n");
+		"'drops' lists every verdict that was given, and what it means; 'workers' what each\n"
+		"core has done since its dataplane began.\n");
 }
 
 static const char *string_of(const json_t *object, const char *key)
@@ -33,6 +34,23 @@ static void show_health(const json_t *health)
 		       string_of(health, "reason"));
 }
 
+/* Who drains it, and how many flows are on their way out. */
+static void show_drain(const json_t *backend)
+{
+	const json_t *drain = json_object_get(backend, "drain");
+	const json_t *flows = json_object_get(backend, "flows");
+
+	if (json_is_object(drain))
+		printf("  drained by %s since %s",
+		       strcmp(string_of(drain, "by"), "file") == 0 ? "the file" : "an operator",
+		       string_of(drain, "since"));
+	if (json_is_integer(flows) && !json_is_true(json_object_get(backend, "eligible")))
+		printf("  %lld flow%s left", integer_of(backend, "flows"),
+		       integer_of(backend, "flows") == 1 ? "" : "s");
+	else if (json_is_object(drain))
+		printf("  flows not counted yet");
+}
+
 static void show_backend(const json_t *backend)
 {
 	bool reachable = json_is_true(json_object_get(backend, "reachable"));
@@ -43,6 +61,7 @@ static void show_backend(const json_t *backend)
 	       integer_of(backend, "bytes"),
 	       reachable ? "" : "  unreachable: ", reachable ? "" : string_of(backend, "reason"));
 	show_health(json_object_get(backend, "health"));
+	show_drain(backend);
 	putchar('\n');
 }
 
@@ -91,6 +110,23 @@ static void show_drops(const json_t *answer)
 	}
 }
 
+static void show_workers(const json_t *workers)
+{
+	const json_t *worker;
+	size_t i;
+
+	printf("%-8s %6s %6s %14s %14s %16s %11s\n", "Pid", "Worker", "Core", "Packets", "Dropped",
+	       "Bursts", "Generation");
+	json_array_foreach(workers, i, worker)
+	{
+		printf("%-8lld %6lld %6lld %14lld %14lld %16lld %11lld\n",
+		       integer_of(worker, "pid"), integer_of(worker, "worker"),
+		       integer_of(worker, "core"), integer_of(worker, "packets"),
+		       integer_of(worker, "dropped"), integer_of(worker, "heartbeat"),
+		       integer_of(worker, "generation"));
+	}
+}
+
 static void show_dataplane(const json_t *dataplane)
 {
 	const json_t *port;
@@ -127,8 +163,11 @@ static void show_status(const json_t *answer)
 	printf("shuntd       %s (%s), pid %lld\n", string_of(answer, "version"),
 	       string_of(answer, "commit"), integer_of(answer, "pid"));
 	printf("config       %s\n", string_of(answer, "config_file"));
-	printf("generation   %lld of epoch %lld\n", integer_of(answer, "generation"),
-	       integer_of(answer, "epoch"));
+	printf("generation   %lld of epoch %lld%s\n", integer_of(answer, "generation"),
+	       integer_of(answer, "epoch"),
+	       json_is_true(json_object_get(answer, "settling"))
+		       ? ", with slots that changed in the last seconds"
+		       : "");
 	printf("arena        %lld bytes, %lld free, %s pages\n", integer_of(arena, "bytes"),
 	       integer_of(arena, "free_bytes"),
 	       json_is_true(json_object_get(arena, "huge")) ? "2 MiB" : "4 KiB");
@@ -145,6 +184,7 @@ static const struct view {
 } views[] = {
 	{"services", "/v1/services", show_services},
 	{"drops", "/v1/drops", show_drops},
+	{"workers", "/v1/workers", show_workers},
 	{"status", "/v1/status", show_status},
 };
 

@@ -108,8 +108,8 @@ static void stage_find(const struct env *env, struct burst *burst, struct work *
 				prefetch_read(
 					&env->tables.backends[service->backends_first + number]);
 		} else {
-			prefetch_read(&env_maglev_table(
-				env, service)[maglev_slot(key->hash, service->maglev_size)]);
+			prefetch_read(&env_maglev_table(env, service->maglev_offset)[maglev_slot(
+				key->hash, service->maglev_size)]);
 		}
 	}
 }

@@ -40,6 +40,7 @@ static inline u32 be32_to_cpu(be32 x)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define always_inline inline __attribute__((always_inline))
+#define rarely_called __attribute__((noinline, cold, unused))
 #define packed_struct __attribute__((packed, may_alias, aligned(1)))
 #define cache_aligned __attribute__((aligned(64)))
 #define prefetch_read(p) __builtin_prefetch((p), 0, 3)
@@ -51,6 +52,15 @@ static inline u32 be32_to_cpu(be32 x)
 #define join_paths() asm volatile("" ::: "memory")
 #else
 #define join_paths() ((void)0)
+#endif
+
+/* The same for a number that a loop has counted, with the help of another of which the verifier
+ * knows nothing: it then takes the first for just as unknown. */
+#ifdef __bpf__
+#define forget_value(x, unknown)                                                                   \
+	asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+&r"(x) : "r"((u64)(unknown)))
+#else
+#define forget_value(x, unknown) ((void)0)
 #endif
 
 /* fastrange: maps a uniform 32-bit value onto [0, n) without a division. */

@@ -26,11 +26,19 @@ static inline bool env_unmatched_pass(const struct env *env);
 static inline u32 env_flow_buckets(const struct env *env);
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index);
 
+/* The backend that the flow tables of a predecessor, laid out otherwise, know for a flow that is
+ * still alive; 0: none, or there are no such tables. Asked about a miss alone. */
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key);
+
+/* Notes which service the entry in a bucket's slot is about to belong to, before it can be seen. */
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number);
+
 /* The present tick of flow ages, 0..63. */
 static inline u8 env_tick(const struct env *env);
 
-/* The backend number in a slot of the service's Maglev table. */
-static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot);
+/* The backend number in a slot of the Maglev table at an offset that a service's record names. */
+static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot);
 
 /* The record of a backend number, or NULL where the service has none of it. */
 static inline const struct backend *env_backend(const struct env *env,

@@ -37,6 +37,15 @@ struct flow_bucket {
 
 _Static_assert(sizeof(struct flow_bucket) == 64, "one cache line");
 
+/* Beside each bucket, for who counts flows and never for the packet path: which service an entry
+ * belongs to. A raw key tells that by itself, so only fingerprints' owners are written:
+ * docs/adr/0008-drain.md. */
+struct flow_owners {
+	u16 services[8]; /* numbers, by slot; the last one is unused */
+};
+
+_Static_assert(sizeof(struct flow_owners) == 16, "crosses processes");
+
 struct flow_key {
 	u64 hash;    /* bucket and Maglev slot */
 	u64 key;     /* 48 bits */

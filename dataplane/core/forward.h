@@ -149,43 +149,58 @@ enum forward_record {
 	FORWARD_NO_ROOM,   /* the flow is forwarded statelessly */
 };
 
+/* A bucket that a new flow may go to, and its place there. */
+struct forward_spot {
+	struct flow_bucket *bucket;
+	u32 index, slot, used;
+};
+
+static always_inline struct forward_spot forward_spot_at(const struct env *env, u32 index, u64 hash)
+{
+	struct forward_spot spot = {.bucket = env_flow_bucket(env, index), .index = index};
+
+	if (!spot.bucket)
+		return spot;
+	spot.used = flow_bucket_room(spot.bucket, env_tick(env), &spot.slot);
+	forget_value(spot.used, hash);
+	return spot;
+}
+
 /* Places a new flow: in its first bucket unless that is crowded, else in the less loaded of
- * its two; a flow on probation gives way, an established one never does. */
+ * its two; a flow on probation gives way, an established one never does. One of which only the
+ * SYN was seen leaves every bucket's last place to others. */
 static inline enum forward_record forward_place(const struct env *env,
 						const struct service *service,
-						const struct flow_key *key, u16 number)
+						const struct flow_key *key, u16 number,
+						bool opening)
 {
 	u32 buckets = env_flow_buckets(env);
-	u8 tick = env_tick(env);
-	struct flow_bucket *first, *second, *chosen;
-	u32 first_slot, second_slot, slot, used, choice = 0;
+	struct forward_spot first, second, spot;
 	bool overwrites;
 
-	first = env_flow_bucket(env, flow_bucket_first(key->hash, service->number, buckets));
-	if (!first)
+	first = forward_spot_at(env, flow_bucket_first(key->hash, service->number, buckets),
+				key->hash);
+	if (!first.bucket)
 		return FORWARD_NO_ROOM;
-	used = flow_bucket_room(first, tick, &first_slot);
-	chosen = first;
-	slot = first_slot;
-	if (used >= FLOW_CROWDED) {
-		second = env_flow_bucket(env,
-					 flow_bucket_second(key->hash, service->number, buckets));
-		if (!second)
-			return FORWARD_NO_ROOM;
-		if (second != first && flow_bucket_room(second, tick, &second_slot) < used) {
-			chosen = second;
-			slot = second_slot;
-			choice = 1;
-		}
-		if (slot >= FLOW_BUCKET_ENTRIES)
-			slot = flow_bucket_evictable(chosen);
+	spot = first;
+	if (first.used >= FLOW_CROWDED) {
+		second = forward_spot_at(env,
+					 flow_bucket_second(key->hash, service->number, buckets),
+					 key->hash);
+		if (second.bucket && second.index != first.index && second.used < first.used)
+			spot = second;
+		if (spot.used >= FLOW_BUCKET_ENTRIES - (u32)opening)
+			spot.slot = flow_bucket_evictable(spot.bucket);
 	}
-	if (slot >= FLOW_BUCKET_ENTRIES)
+	if (spot.slot >= FLOW_BUCKET_ENTRIES)
 		return FORWARD_NO_ROOM;
-	overwrites = chosen->entries[slot & 7] != 0;
-	flow_write(chosen, slot & 7, choice, key, number, tick);
-	if (choice)
-		first->choices |= FLOW_OVERFLOWED;
+	overwrites = spot.bucket->entries[spot.slot & 7] != 0;
+	if (!key->form)
+		env_flow_own(env, spot.index, spot.slot & 7, service->number);
+	flow_write(spot.bucket, spot.slot & 7, spot.index != first.index, key, number,
+		   env_tick(env));
+	if (spot.index != first.index)
+		first.bucket->choices |= FLOW_OVERFLOWED;
 	return overwrites ? FORWARD_OVERWROTE : FORWARD_PLACED;
 }
 
@@ -195,27 +210,95 @@ struct forward_choice {
 	u8 record;                     /* enum forward_record */
 };
 
-/* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
- * an opening SYN (a SYN flood then writes nothing). */
-static always_inline enum forward_record forward_remember(const struct env *env,
-							  const struct service *service,
-							  const struct packet *packet,
-							  const struct flow_key *key,
-							  struct flow_hit hit, u16 number)
+/* The backend that the Maglev table has for a flow without an entry.
+ *
+ * A slot that changed within the last seconds (*moved) holds two answers. A connection begins at
+ * the present one, and is remembered at once. A packet from within a connection that nobody
+ * remembers belongs to one that began before the change: it goes where its SYN went. (Services
+ * without connections have no previous table.) */
+static always_inline u16 forward_slot(const struct env *env, const struct service *service,
+				      const struct packet *packet, const struct flow_key *key,
+				      bool *moved)
 {
+	u32 slot = maglev_slot(key->hash, service->maglev_size);
+	u16 number = env_maglev(env, service->maglev_offset, slot);
+	u16 previous;
+
+	*moved = false;
+	if (likely(service->previous_offset == service->maglev_offset))
+		return number;
+	previous = env_maglev(env, service->previous_offset, slot);
+	*moved = previous != number;
+	if (*moved && !(packet->flags & PACKET_OPENING) && env_backend(env, service, previous))
+		return previous;
+	return number;
+}
+
+/* Remembers a flow where it is due: UDP with its first packet, TCP with the first that is not
+ * an opening SYN (a SYN flood then writes nothing), or with its SYN where the slot has moved. */
+static always_inline enum forward_record forward_remember(
+	const struct env *env, const struct service *service, const struct packet *packet,
+	const struct flow_key *key, struct flow_hit hit, u16 number, bool moved)
+{
+	bool opening = packet->flags & PACKET_OPENING;
+
 	if (env_flow_buckets(env) == 0)
 		return FORWARD_NOT_DUE;
-	if (packet->flags & PACKET_OPENING) {
+	if (opening && !moved) {
 		if (!hit.bucket)
 			return FORWARD_NOT_DUE;
 		hit.bucket->entries[hit.slot & 7] = 0;
 		return FORWARD_OVERWROTE;
 	}
 	if (!hit.bucket)
-		return forward_place(env, service, key, number);
+		return forward_place(env, service, key, number, opening);
 	flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key, number,
 		   env_tick(env));
 	return FORWARD_OVERWROTE;
+}
+
+/* Writes a flow that a predecessor's tables know, as an established one. */
+static inline enum forward_record forward_adopt(const struct env *env,
+						const struct service *service,
+						const struct flow_key *key, struct flow_hit hit,
+						u16 number)
+{
+	enum forward_record record = FORWARD_OVERWROTE;
+
+	if (hit.bucket)
+		flow_write(hit.bucket, hit.slot & 7, hit.bucket->choices >> hit.slot & 1, key,
+			   number, env_tick(env));
+	else
+		record = forward_place(env, service, key, number, false);
+	hit = forward_find(env, service, key);
+	if (hit.bucket)
+		hit.bucket->ages[hit.slot & 7] &= (u8)~FLOW_PROBATION;
+	return record;
+}
+
+/* A miss of a flow that a predecessor sent to backend `elder`: goes on with that, unless the
+ * predecessor's entry would be of no use in ours either. It can't be erased, not even by a SYN, so
+ * whatever is chosen instead is written down to outvote it; and what we know ourselves is newer. */
+static rarely_called enum verdict forward_pick_elder(
+	const struct env *env, const struct service *service, const struct packet *packet,
+	const struct flow_key *key, struct flow_hit hit, u16 elder, struct forward_choice *choice)
+{
+	bool known = hit.bucket && !flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env));
+	enum verdict verdict = VERDICT_FLOW;
+	bool moved;
+
+	choice->number = elder;
+	choice->backend = env_backend(env, service, elder);
+	if (known || !choice->backend ||
+	    (packet->flags & PACKET_OPENING && choice->backend->flags & BACKEND_NO_NEW)) {
+		verdict = VERDICT_MAGLEV;
+		choice->number = forward_slot(env, service, packet, key, &moved);
+		choice->backend = env_backend(env, service, choice->number);
+	}
+	if (choice->number == 0)
+		return VERDICT_NO_BACKEND;
+	choice->record = (u8)forward_adopt(env, service, key, hit, choice->number);
+	return verdict;
 }
 
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
@@ -225,6 +308,9 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 					       const struct flow_key *key, struct flow_hit hit,
 					       struct forward_choice *choice)
 {
+	u16 elder;
+	bool moved;
+
 	choice->record = FORWARD_NOT_DUE;
 	if (likely(hit.bucket != NULL) &&
 	    likely(!flow_expired(hit.bucket->ages[hit.slot & 7], env_tick(env)))) {
@@ -237,11 +323,14 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 			return VERDICT_FLOW;
 		}
 	}
-	choice->number = env_maglev(env, service, maglev_slot(key->hash, service->maglev_size));
+	elder = env_flow_elder(env, service, key);
+	if (unlikely(elder != 0))
+		return forward_pick_elder(env, service, packet, key, hit, elder, choice);
+	choice->number = forward_slot(env, service, packet, key, &moved);
 	choice->backend = env_backend(env, service, choice->number);
 	if (unlikely(choice->number == 0))
 		return VERDICT_NO_BACKEND;
-	choice->record = forward_remember(env, service, packet, key, hit, choice->number);
+	choice->record = forward_remember(env, service, packet, key, hit, choice->number, moved);
 	return VERDICT_MAGLEV;
 }
 

@@ -38,11 +38,15 @@ struct service {
 	u8 kind;       /* enum service_kind */
 	u8 hash_mode;  /* enum service_hash */
 	bool raw_keys; /* flows are stored as (address, port), not as fingerprints */
-	u8 unused[12];
+	/* Of u16[maglev_size]: what the slots held before they changed in the last seconds.
+	 * maglev_offset itself where none did. */
+	u64 previous_offset;
+	u8 unused[8];
 } cache_aligned;
 
 _Static_assert(sizeof(struct service_bucket) == 64, "one cache line");
 _Static_assert(sizeof(struct service) == 64, "one cache line");
+_Static_assert(offsetof(struct service, previous_offset) == 48, "crosses processes");
 
 /* The key of (destination, port, protocol); port and protocol 0 stand for "any". Never 0. */
 static always_inline u64 service_key(bool v6, const struct addr *destination, be16 port,

@@ -9,7 +9,8 @@
 
 #include "dataplane/state/memory.h"
 
-int attachment_create(int arena_fd, struct attachment **out, char *text, size_t text_bytes)
+int attachment_create(int arena_fd, u32 workers_count, struct attachment **out, char *text,
+		      size_t text_bytes)
 {
 	struct attachment *attachment = calloc(1, sizeof(*attachment));
 	const struct arena_header *header;
@@ -29,8 +30,8 @@ int attachment_create(int arena_fd, struct attachment **out, char *text, size_t 
 	}
 	header = (const struct arena_header *)attachment->arena.base;
 	attachment->incarnation = header->incarnation;
-	err = report_create(1, attachment->arena.counters_count, attachment->arena.epoch,
-			    &attachment->report);
+	err = report_create(workers_count, attachment->arena.counters_count,
+			    attachment->arena.epoch, &attachment->report);
 	if (err) {
 		snprintf(text, text_bytes, "no memory for the report of %u counters: %s",
 			 attachment->arena.counters_count, strerror(-err));
@@ -63,7 +64,7 @@ int attachment_answer(int socket, const struct attachment *attachment,
 
 	attach_prepare(&answer, ATTACH_REPORT);
 	answer.epoch = attachment->arena.epoch;
-	answer.workers_count = 1;
+	answer.workers_count = attachment->report.workers_count;
 	fds[0] = memory_reopen_read_only(attachment->report.fd);
 	if (fds[0] < 0)
 		return fds[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An arena that shuntd handed over, with the report that answers it: what a worker works with,
- * replaced as a whole. */
+ * replaced as a whole. Workers only read it, but for their own blocks of the report. */
 #ifndef SHUNT_DPDK_ATTACHMENT_H
 #define SHUNT_DPDK_ATTACHMENT_H
 
@@ -14,14 +14,13 @@ struct attachment {
 	struct arena_view arena;
 	struct report report;
 	u64 incarnation;
-	u64 root_offset;  /* in use; the worker's */
 	u32 flow_buckets; /* 0 while the flow table is another incarnation's; set once, atomically */
 };
 
-/* Maps the arena behind a descriptor (which stays the caller's) and makes its report. Returns 0,
- * or -errno with a sentence in text. */
-int attachment_create(int arena_fd, struct attachment **attachment, char *text, size_t text_bytes)
-	__attribute__((warn_unused_result));
+/* Maps the arena behind a descriptor (which stays the caller's) and makes its report for so many
+ * workers. Returns 0, or -errno with a sentence in text. */
+int attachment_create(int arena_fd, u32 workers_count, struct attachment **attachment, char *text,
+		      size_t text_bytes) __attribute__((warn_unused_result));
 void attachment_destroy(struct attachment *attachment);
 
 /* Answers an ATTACH_ARENA: a read-only descriptor of the report and the deposit of the flow

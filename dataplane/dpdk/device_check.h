@@ -13,10 +13,14 @@ void device_option(const char *device, const char *option, char *out, size_t out
 /* The MTU of a kernel interface, 0 where it can't be told. */
 u16 device_kernel_mtu(const char *kernel_name);
 
-/* Each returns whether the device can be opened; if not, the rest of a sentence that begins with
- * "interface NAME" says what is missing and how to mend it. */
-bool device_check_tap(char *text, size_t text_bytes);
-bool device_check_af_packet(const char *kernel_name, char *text, size_t text_bytes);
-bool device_check_pci(const char *device, char *text, size_t text_bytes);
+/* Each returns whether the device can be opened with this MTU; if not, the rest of a sentence
+ * that begins with "interface NAME" says what is missing and how to mend it. */
+bool device_check_tap(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_af_packet(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_af_xdp(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_vhost(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_virtio_user(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_bytes);
+bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes);
 
 #endif

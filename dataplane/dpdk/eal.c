@@ -2,8 +2,8 @@
 /* DPDK as a guest: no files in /var/run, no telemetry socket, no huge pages unless they are
  * free, no devices but those of the configuration.
  *
- * The worker's thread is pinned to its core. The main thread, which sleeps, may run on every
- * other core that the process was given, and shares the worker's where there is only one.
+ * Each worker's thread is pinned to its core. The main thread, which sleeps, may run on every
+ * other core that the process was given, and shares theirs where there is none.
  * Virtual devices are not created here: port.c opens them one by one, so that a failure can be
  * told with the interface's name. */
 #include "dataplane/dpdk/dpdk.h"
@@ -34,70 +34,6 @@ bool eal_device_is_pci(const char *device)
 	    sscanf(device, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3)
 		return false;
 	return end > 0 && (device[end] == '\0' || device[end] == ',');
-}
-
-/* --- Cores ---------------------------------------------------------------------------- */
-
-static bool may_run_on(int cpu)
-{
-	cpu_set_t before, wanted;
-	bool may;
-
-	if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(before), &before) < 0)
-		return false;
-	CPU_ZERO(&wanted);
-	CPU_SET(cpu, &wanted);
-	may = sched_setaffinity(0, sizeof(wanted), &wanted) == 0;
-	return sched_setaffinity(0, sizeof(before), &before) == 0 && may;
-}
-
-/* The first core that the kernel keeps free of other work (isolcpus), or -1. */
-static int isolated_cpu(void)
-{
-	FILE *file = fopen("/sys/devices/system/cpu/isolated", "re");
-	int cpu = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%d", &cpu) != 1 || !may_run_on(cpu))
-		cpu = -1;
-	fclose(file);
-	return cpu;
-}
-
-static int last_cpu(void)
-{
-	cpu_set_t allowed;
-	int last = 0;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return 0;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &allowed))
-			last = cpu;
-	return last;
-}
-
-int eal_core_choose(const char *workers, struct eal_core *core, char *text, size_t text_bytes)
-{
-	char *end;
-
-	*core = (struct eal_core){0};
-	if (strcmp(workers, "auto") == 0 || workers[0] == '\0') {
-		core->cpu = isolated_cpu();
-		if (core->cpu < 0)
-			core->cpu = last_cpu();
-		return 0;
-	}
-	core->cpu = (int)strtol(workers, &end, 10);
-	core->more = *end != '\0';
-	if (may_run_on(core->cpu))
-		return 0;
-	snprintf(text, text_bytes,
-		 "the worker may not run on core %d: `nproc --all` counts the machine's cores, "
-		 "`taskset -cp $$` shows those of this shell; mend `workers:`",
-		 core->cpu);
-	return -EINVAL;
 }
 
 /* --- Memory --------------------------------------------------------------------------- */
@@ -160,30 +96,48 @@ __attribute__((format(printf, 2, 3))) static void argument(struct arguments *arg
 	args->list[args->count] = NULL;
 }
 
-/* "0@(0,2-3),1@1": the main thread on what is left beside the worker's core. */
-static void argument_lcores(struct arguments *args, int worker_cpu)
+static bool is_worker_cpu(const struct eal_setup *setup, int cpu)
 {
-	char main_cpus[CPU_SETSIZE * 5] = "";
-	size_t used = 0;
-	cpu_set_t allowed;
+	for (u32 i = 0; i < setup->workers_count; i++)
+		if (setup->worker_cpus[i] == cpu)
+			return true;
+	return false;
+}
 
+/* Lists what the process may run on, with or without the workers' cores. Returns the length. */
+static size_t cpus_list(const struct eal_setup *setup, bool with_workers,
+			char out[static CPU_SETSIZE * 5])
+{
+	cpu_set_t allowed;
+	size_t used = 0;
+
+	out[0] = '\0';
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		CPU_ZERO(&allowed);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &allowed) && cpu != worker_cpu)
-			used += (size_t)sprintf(main_cpus + used, used ? ",%d" : "%d", cpu);
-	if (used == 0)
-		sprintf(main_cpus, "%d", worker_cpu < 0 ? 0 : worker_cpu);
-	if (worker_cpu == EAL_NO_WORKER)
-		argument(args, "--lcores=0@(%s)", main_cpus);
-	else
-		argument(args, "--lcores=0@(%s),%d@%d", main_cpus, EAL_WORKER_LCORE, worker_cpu);
+		if (CPU_ISSET(cpu, &allowed) && (with_workers || !is_worker_cpu(setup, cpu)))
+			used += (size_t)sprintf(out + used, used ? ",%d" : "%d", cpu);
+	return used;
+}
+
+/* "0@(0,3),1@1,2@2": the main thread on what is left beside the workers' cores. */
+static void argument_lcores(struct arguments *args, const struct eal_setup *setup)
+{
+	char main_cpus[CPU_SETSIZE * 5], workers[CPU_SETSIZE * 10] = "";
+	size_t used = 0;
+
+	if (cpus_list(setup, false, main_cpus) == 0 && cpus_list(setup, true, main_cpus) == 0)
+		strcpy(main_cpus, "0");
+	for (u32 i = 0; i < setup->workers_count; i++)
+		used += (size_t)sprintf(workers + used, ",%u@%d", eal_worker_lcore(i),
+					setup->worker_cpus[i]);
+	argument(args, "--lcores=0@(%s)%s", main_cpus, workers);
 }
 
 static void arguments_make(struct arguments *args, const struct eal_setup *setup, bool huge)
 {
 	argument(args, "%s", setup->program);
-	argument_lcores(args, setup->worker_cpu);
+	argument_lcores(args, setup);
 	argument(args, "--no-telemetry");
 	/* net_tap complains of what we neither use nor need (queueing disciplines, secondary
 	 * processes), the EAL, without root, of its directory in /run. Of the patterns for a
@@ -193,6 +147,9 @@ static void arguments_make(struct arguments *args, const struct eal_setup *setup
 	argument(args, "--log-level=lib.eal:%s", setup->pci_count > 0 ? "error" : "critical");
 	if (huge) {
 		argument(args, "--in-memory");
+		/* One descriptor for all pages: vhost-user passes eight at most. */
+		if (setup->shares_memory)
+			argument(args, "--single-file-segments");
 	} else {
 		/* --in-memory is refused beside --no-huge; this is what it would bring. */
 		argument(args, "--no-shconf");

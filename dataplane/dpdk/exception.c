@@ -23,6 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "dataplane/dpdk/device_check.h"
 #include "dataplane/dpdk/message.h"
 #include "dataplane/dpdk/tap.h"
 #include "dataplane/dpdk/worker.h"
@@ -194,7 +195,7 @@ static void carrier_follow(struct exception_tap *tap)
 	struct rte_eth_link link;
 	bool carrier;
 
-	if (tap->port->kind == PORT_TAP || rte_eth_link_get_nowait(tap->port->id, &link) < 0)
+	if (tap->port->kind->kernel_is_peer || rte_eth_link_get_nowait(tap->port->id, &link) < 0)
 		return;
 	carrier = link.link_status == RTE_ETH_LINK_UP;
 	if (carrier == tap->carrier)
@@ -286,6 +287,21 @@ void exception_run(struct exception *exception, bool readable)
 
 /* --- Life ----------------------------------------------------------------------------- */
 
+/* Opens the port's interface in the kernel, which must not be the one that its device is or stands
+ * on. */
+static int port_tap_open(const struct port *port, char *text, size_t text_bytes)
+{
+	const char *name = port->config->name;
+	char iface[16];
+
+	device_option(port->config->device, "iface", iface, sizeof(iface));
+	if (strcmp(iface, name) != 0)
+		return tap_open(name, port->station.mac, port->mtu, text, text_bytes);
+	snprintf(text, text_bytes,
+		 "its `name:` is that of `iface=` in its device and should be another");
+	return -EEXIST;
+}
+
 static void tap_make(struct exception *exception, u32 index)
 {
 	struct exception_tap *tap = &exception->taps[index];
@@ -293,7 +309,7 @@ static void tap_make(struct exception *exception, u32 index)
 	/* Edges: a queue that can't be emptied now must not keep us awake. */
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
 	char text[256];
-	int fd = tap_open(port->config->name, port->station.mac, port->mtu, text, sizeof(text));
+	int fd = port_tap_open(port, text, sizeof(text));
 
 	if (fd < 0) {
 		message("interface %s has no exception port, because %s: the kernel gets nothing "

@@ -21,13 +21,14 @@
 
 struct rte_ring;
 
+/* Aligned, so that in an array of them no line is written by two workers. */
 struct lane {
 	struct rte_ring *up;   /* worker to main thread */
 	struct rte_ring *down; /* main thread to worker */
 
 	/* The worker's counts since it began, with tables or without: see struct report_worker. */
 	u64 exceptions_lost, kernel_sent, kernel_lost;
-};
+} cache_aligned;
 
 /* Makes the rings of a worker. Returns 0 or -errno. */
 int lane_create(struct lane *lane, unsigned worker) __attribute__((warn_unused_result));

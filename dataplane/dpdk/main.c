@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* shunt-dpdk: the poll-mode engine.
  *
- * Two threads matter. The worker (worker.c) owns its core and the packets. The main thread
- * sleeps in epoll, talks to shuntd (session.c) and with the kernel (exception.c), and wakes for
- * signals, which are a descriptor among the others. All that can be missing on a machine is looked for before DPDK starts. */
+ * Two kinds of threads matter. A worker (worker.c) owns its core, and the packets of one queue of
+ * each port. The main thread sleeps in epoll, talks to shuntd (session.c) and with the kernel
+ * (exception.c), and wakes for signals, which are a descriptor among the others. All that can be
+ * missing on a machine is looked for before DPDK starts. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include <errno.h>
@@ -28,21 +29,9 @@
 
 static int config_read(const char *path, struct config **config)
 {
-	struct config_errors errors;
-	size_t len_bytes = 0;
-	char *text = NULL;
-	int err = config_load(path, config, &errors, &text, &len_bytes);
+	int err = config_load_or_tell(path, config, stderr, "shunt-dpdk");
 
-	for (size_t i = 0; i < errors.count; i++)
-		config_error_print(stderr, path, text, len_bytes, &errors.list[i]);
-	config_errors_free(&errors);
-	free(text);
-	if (err == 0)
-		return EX_OK;
-	if (err == -EINVAL)
-		return EX_DATAERR;
-	message("cannot read %s: %s", path, strerror(-err));
-	return EX_NOINPUT;
+	return err == 0 ? EX_OK : err == -EINVAL ? EX_DATAERR : EX_NOINPUT;
 }
 
 static int config_suits(const struct config_dataplane *config)
@@ -65,8 +54,9 @@ static int config_suits(const struct config_dataplane *config)
 struct program {
 	struct ports ports;
 	struct flow_tables flows;
-	struct worker worker;
-	struct lane lane; /* of the worker */
+	struct cores cores;
+	struct workers workers;
+	struct lane lanes[WORKERS_MAX]; /* a worker each */
 	struct exception exception;
 	struct session session;
 	int signal_fd;
@@ -107,20 +97,24 @@ static u64 memory_available_bytes(void)
 	return (kib + huge_pages * huge_kib) * 1024;
 }
 
-static int flows_create(const struct config_dataplane *config, struct flow_tables *flows)
+static int flows_create(const struct config_dataplane *config, u32 workers_count,
+			struct flow_tables *flows)
 {
-	u64 need_bytes = config->flows * 2 / FLOW_BUCKET_ENTRIES * sizeof(struct flow_bucket);
+	u64 least = (u64)workers_count * FLOW_TABLE_MIN_BUCKETS;
+	u64 buckets = config->flows * 2 / FLOW_BUCKET_ENTRIES;
+	u64 need_bytes = (buckets < least ? least : buckets) * FLOW_TABLE_BUCKET_BYTES;
 	int err = -ENOMEM;
 
 	if (need_bytes < memory_available_bytes())
-		err = flow_tables_create(config->flows, 1, config->flow_timeout_ms, flows);
+		err = flow_tables_create(config->flows, workers_count, config->flow_timeout_ms,
+					 flows);
 	if (err == 0)
 		return EX_OK;
 	flows->fd = -1;
-	message("no memory for a flow table of %llu flows, which takes %llu MB (%s): give the "
-		"machine more, or lower `flows:`",
-		(unsigned long long)config->flows, (unsigned long long)need_bytes / 1000000,
-		strerror(-err));
+	message("no memory for the flow tables of %u worker%s and %llu flows, which take %llu MB "
+		"(%s): give the machine more, or lower `flows:`",
+		workers_count, workers_count == 1 ? "" : "s", (unsigned long long)config->flows,
+		(unsigned long long)need_bytes / 1000000, strerror(-err));
 	return EX_UNAVAILABLE;
 }
 
@@ -131,40 +125,76 @@ static const char *flows_place(const struct flow_tables *flows)
 	return flows->huge ? "2 MiB pages" : "4 KiB pages";
 }
 
+/* Cores that were named, but have no queue, stay idle. */
+static void surplus_tell(const struct program *program, const struct config_dataplane *config)
+{
+	const struct cores *cores = &program->cores;
+	const struct port *narrowest = program->ports.narrowest;
+	u32 used = program->ports.workers_count;
+	char names[CORES_TEXT_MAX], hint[128];
+
+	if (cores->beyond > 0)
+		message("`workers: %s` names %u cores more than the %u that one process can use",
+			config->workers, cores->beyond, WORKERS_MAX);
+	if (!narrowest)
+		return;
+	cores_format(cores->list + used, cores->count - used, names);
+	port_widen_hint(narrowest, cores->count, hint, sizeof(hint));
+	message("core%s %s of `workers: %s` %s not used: each worker needs a pair of queues at "
+		"every interface, and %s (`%s`) has %u: %s",
+		cores->count - used == 1 ? "" : "s", names, config->workers,
+		cores->count - used == 1 ? "is" : "are", narrowest->config->name,
+		narrowest->config->device, narrowest->queues_max, hint);
+}
+
+static void start_tell(const struct program *program, bool huge_pages)
+{
+	const struct cores *cores = &program->cores;
+	u32 used = program->ports.workers_count;
+	char names[CORES_TEXT_MAX];
+
+	cores_format(cores->list, used, names);
+	message("engine dpdk with %u port%s, %u worker%s on core%s %s%s, packets in %s pages, "
+		"flows in %s",
+		program->ports.count, program->ports.count == 1 ? "" : "s", used,
+		used == 1 ? "" : "s", used == 1 ? "" : "s", names, cores->why,
+		huge_pages ? "2 MiB" : "4 KiB", flows_place(&program->flows));
+	cores_warn(cores->list, used);
+}
+
+/* Starts DPDK and the ports: only then is it known how many workers find queues. */
 static int dpdk_start(struct program *program, const struct config_dataplane *config)
 {
 	const char *pci[PORTS_MAX];
 	struct eal_setup setup = {.program = "shunt-dpdk", .pci = pci, .huge_pages = true};
 	const struct ports *ports = &program->ports;
-	struct eal_core core;
 	bool huge_pages;
-	char text[400];
+	int status = EX_OK;
 
-	if (eal_core_choose(config->workers, &core, text, sizeof(text)) < 0) {
-		message("%s", text);
-		return EX_UNAVAILABLE;
-	}
-	if (core.more)
-		message("`workers: %s` names several cores, which come with a later version: core "
-			"%d alone is used",
-			config->workers, core.cpu);
-	for (u32 i = 0; i < ports->count; i++)
-		if (ports->list[i].kind == PORT_PCI)
+	for (u32 i = 0; i < ports->count; i++) {
+		setup.shares_memory |= ports->list[i].kind->shares_memory;
+		if (ports->list[i].kind->pci)
 			pci[setup.pci_count++] = ports->list[i].config->device;
-	setup.worker_cpu = core.cpu;
-	setup.memory_bytes = ports_memory_bytes(ports);
+	}
+	setup.worker_cpus = program->cores.list;
+	setup.workers_count = program->cores.count;
+	setup.memory_bytes = ports_memory_bytes(ports, program->cores.count);
 	setup.beside_bytes = program->flows.huge ? 0 : program->flows.size_bytes;
 	if (eal_start(&setup, &huge_pages) < 0) {
 		message("DPDK does not start, for the reason above");
 		return EX_UNAVAILABLE;
 	}
 	program->dpdk_started = true;
-	if (ports_open(&program->ports) < 0)
+	if (ports_open(&program->ports, program->cores.count) < 0)
 		return EX_UNAVAILABLE;
-	message("engine dpdk with %u port%s, worker on core %d, packets in %s pages, flows in %s",
-		ports->count, ports->count == 1 ? "" : "s", core.cpu,
-		huge_pages ? "2 MiB" : "4 KiB", flows_place(&program->flows));
-	return EX_OK;
+	surplus_tell(program, config);
+	if (program->flows.header && program->flows.workers_count != ports->workers_count) {
+		flow_tables_destroy(&program->flows);
+		status = flows_create(config, ports->workers_count, &program->flows);
+	}
+	if (status == EX_OK)
+		start_tell(program, huge_pages);
+	return status;
 }
 
 /* Sleeps until a signal asks for the end. */
@@ -202,17 +232,16 @@ static int loop(struct program *program)
 	return EX_OK;
 }
 
-/* The kernel's share of the ports. With one, the worker runs from the start. */
+/* The kernel's share of the ports. With one, the workers run from the start. */
 static int kernel_open(struct program *program)
 {
 	struct exception *exception = &program->exception;
-	int err = exception_open(exception, &program->ports, &program->lane, 1);
+	struct workers *workers = &program->workers;
+	int err = exception_open(exception, &program->ports, program->lanes, workers->count);
 
-	exception->first = &program->worker;
-	if (err == 0 && exception->epoll_fd >= 0) {
-		program->worker.relay.lane = &program->lane;
-		err = worker_start(&program->worker);
-	}
+	exception->first = &workers->list[0];
+	if (err == 0 && exception->epoll_fd >= 0)
+		err = workers_serve_kernel(workers, program->lanes);
 	if (err == 0)
 		return EX_OK;
 	message("cannot serve the kernel: %s", strerror(-err));
@@ -225,11 +254,12 @@ static int forward(struct program *program, const struct config_dataplane *confi
 	struct session *session = &program->session;
 	int status;
 
-	worker_prepare(&program->worker, &program->ports, flow_tick_ms(config->flow_timeout_ms));
+	workers_prepare(&program->workers, program->ports.workers_count, program->cores.list,
+			&program->ports, flow_tick_ms(config->flow_timeout_ms));
 	*session = (struct session){
 		.run_dir = run_dir,
 		.ports = &program->ports,
-		.worker = &program->worker,
+		.workers = &program->workers,
 		.flows = program->flows.header ? &program->flows : NULL,
 	};
 	if (session_open(session) < 0) {
@@ -239,10 +269,20 @@ static int forward(struct program *program, const struct config_dataplane *confi
 	status = kernel_open(program);
 	if (status == EX_OK)
 		status = loop(program);
-	worker_stop(&program->worker);
+	workers_stop(&program->workers);
 	exception_close(&program->exception);
 	session_close(session);
 	return status;
+}
+
+static int cores_find(const struct config_dataplane *config, struct cores *cores)
+{
+	char text[CORES_TEXT_MAX + 256];
+
+	if (cores_choose(config->workers, cores, text, sizeof(text)) == 0)
+		return EX_OK;
+	message("%s", text);
+	return EX_UNAVAILABLE;
 }
 
 static int serve(const struct options *options, const struct config_dataplane *config)
@@ -259,7 +299,9 @@ static int serve(const struct options *options, const struct config_dataplane *c
 	}
 	if (ports_prepare(&program.ports, config->interfaces, config->interfaces_count) < 0)
 		return EX_UNAVAILABLE;
-	status = options->no_flows ? EX_OK : flows_create(config, &program.flows);
+	status = cores_find(config, &program.cores);
+	if (status == EX_OK && !options->no_flows)
+		status = flows_create(config, program.cores.count, &program.flows);
 	if (status == EX_OK)
 		status = dpdk_start(&program, config);
 	if (status == EX_OK)

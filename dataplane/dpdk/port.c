@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dataplane/dpdk/device_check.h"
 #include "dataplane/dpdk/eal.h"
@@ -25,6 +26,9 @@
 
 #define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
 #define PRIVATE_BYTES 24
+/* An mbuf in its pool, without the data. */
+#define MBUF_BYTES                                                                                 \
+	((u32)(sizeof(struct rte_mempool_objhdr) + sizeof(struct rte_mbuf) + PRIVATE_BYTES))
 #define POOL_CACHE 256
 #define POOL_IN_HAND (2 * POOL_CACHE + 64)
 #define DESCRIPTORS_MAX 1024
@@ -36,21 +40,10 @@ static const u8 no_mac[6];
 
 /* --- Before DPDK starts --------------------------------------------------------------- */
 
-static enum port_kind kind_of(const char *device)
-{
-	if (eal_device_is_pci(device))
-		return PORT_PCI;
-	if (strncmp(device, "net_tap", 7) == 0)
-		return PORT_TAP;
-	return strncmp(device, "net_af_packet", 13) == 0 ? PORT_AF_PACKET : PORT_OTHER;
-}
-
 bool port_wants_exception(const struct port *port)
 {
-	const char *device = port->config->device;
-
-	return port->config->exception != CONFIG_EXCEPTION_OFF && port->kind != PORT_AF_PACKET &&
-	       strncmp(device, "net_pcap", 8) != 0 && strncmp(device, "net_null", 8) != 0;
+	return port->config->exception != CONFIG_EXCEPTION_OFF && !port->kind->kernel_sees_all &&
+	       !port->kind->leads_nowhere;
 }
 
 /* Whether the main thread has anything to send. */
@@ -66,13 +59,13 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 {
 	*port = (struct port){
 		.config = config,
-		.kind = kind_of(config->device),
+		.kind = port_kind_of(config->device),
 		.mtu = config->mtu,
 		.station.answers = config->answer == CONFIG_ANSWER_ARP,
 		.rx_descriptors = DESCRIPTORS_MAX,
 		.tx_descriptors = DESCRIPTORS_MAX,
 	};
-	if (port->kind == PORT_AF_PACKET) {
+	if (port->kind->has_iface) {
 		device_option(config->device, "iface", port->kernel_name,
 			      sizeof(port->kernel_name));
 		if (port->mtu == 0)
@@ -84,23 +77,46 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 
 static bool port_check(const struct port *port)
 {
+	const char *device = port->config->device;
 	char text[512];
-	bool fine = true;
 
-	if (port->config->device[0] == '\0')
+	if (device[0] == '\0')
 		snprintf(text, sizeof(text),
 			 "has no `device:`, which tells shunt-dpdk what to open");
-	else if (port->kind == PORT_TAP)
-		fine = device_check_tap(text, sizeof(text));
-	else if (port->kind == PORT_AF_PACKET)
-		fine = device_check_af_packet(port->kernel_name, text, sizeof(text));
-	else if (port->kind == PORT_PCI)
-		fine = device_check_pci(port->config->device, text, sizeof(text));
-	else
-		return true;
-	if (port->config->device[0] != '\0' && fine)
+	else if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
 		return true;
 	message("interface %s %s", port->config->name, text);
+	return false;
+}
+
+static u32 data_room_bytes(const struct ports *ports)
+{
+	u32 need = MTU_DEFAULT;
+	u32 room;
+
+	for (u32 i = 0; i < ports->count; i++) {
+		const struct port *port = &ports->list[i];
+
+		if (port->mtu + port->kind->front_bytes > need)
+			need = port->mtu + port->kind->front_bytes;
+	}
+	room = (need + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
+	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
+}
+
+/* One pool serves all ports: the one with the largest MTU decides. */
+static bool port_check_buffers(const struct ports *ports, const struct port *port)
+{
+	u32 page_bytes = (u32)sysconf(_SC_PAGESIZE);
+	u32 beside_bytes = RTE_PKTMBUF_HEADROOM + MBUF_BYTES;
+
+	if (!port->kind->frame_in_page || data_room_bytes(ports) + MBUF_BYTES <= page_bytes)
+		return true;
+	message("interface %s needs each packet in one page of memory (%s): set `mtu: %u`, or "
+		"less, on every interface",
+		port->config->name, port->kind->driver,
+		(page_bytes - beside_bytes) / 1024 * 1024 - FRAME_OVERHEAD_BYTES -
+			port->kind->front_bytes);
 	return false;
 }
 
@@ -114,42 +130,38 @@ int ports_prepare(struct ports *ports, const struct config_interface *interfaces
 		if (!port_check(&ports->list[i]))
 			err = -ENODEV;
 	}
+	for (u32 i = 0; i < ports->count; i++)
+		if (!port_check_buffers(ports, &ports->list[i]))
+			err = -ENODEV;
 	return err;
 }
 
 /* --- Pool ----------------------------------------------------------------------------- */
 
-static u32 data_room_bytes(const struct ports *ports)
+/* Every worker has what its queues and its lane hold and a cache of its own, large enough for it
+ * never to touch what they share. The main thread has a cache too. */
+static u32 pool_count(const struct ports *ports, u32 workers_count)
 {
-	u32 mtu = MTU_DEFAULT;
-	u32 room;
+	u32 each = POOL_IN_HAND + LANE_ENTRIES;
 
 	for (u32 i = 0; i < ports->count; i++)
-		if (ports->list[i].mtu > mtu)
-			mtu = ports->list[i].mtu;
-	room = (mtu + FRAME_OVERHEAD_BYTES + 1023) / 1024 * 1024;
-	return RTE_PKTMBUF_HEADROOM + (room > DATA_ROOM_MAX ? DATA_ROOM_MAX : room);
+		each += ports->list[i].rx_descriptors + ports->list[i].tx_descriptors;
+	return rte_align32pow2(each * workers_count + POOL_IN_HAND) - 1;
 }
 
-static u32 pool_count(const struct ports *ports)
-{
-	u32 count = POOL_IN_HAND + LANE_ENTRIES;
-
-	for (u32 i = 0; i < ports->count; i++)
-		count += ports->list[i].rx_descriptors + ports->list[i].tx_descriptors;
-	return rte_align32pow2(count) - 1;
-}
-
-u64 ports_memory_bytes(const struct ports *ports)
+u64 ports_memory_bytes(const struct ports *ports, u32 workers_count)
 {
 	u64 each = sizeof(struct rte_mbuf) + PRIVATE_BYTES + data_room_bytes(ports) + 192;
+	u64 count = pool_count(ports, workers_count);
 
-	return (pool_count(ports) + (ports_have_kernel(ports) ? KERNEL_FRAMES : 0)) * each;
+	return (count + (ports_have_kernel(ports) ? KERNEL_FRAMES : 0)) * each;
 }
 
 static int pool_create(struct ports *ports)
 {
-	ports->pool = rte_pktmbuf_pool_create("shunt", pool_count(ports), POOL_CACHE, PRIVATE_BYTES,
+	u32 count = pool_count(ports, ports->workers_count);
+
+	ports->pool = rte_pktmbuf_pool_create("shunt", count, POOL_CACHE, PRIVATE_BYTES,
 					      (u16)data_room_bytes(ports), SOCKET_ID_ANY);
 	/* Taken from by the main thread alone, and without caches: see lane.h. */
 	if (ports->pool && ports_have_kernel(ports))
@@ -160,7 +172,7 @@ static int pool_create(struct ports *ports)
 	if (ports->pool && (ports->kernel_pool || !ports_have_kernel(ports)))
 		return 0;
 	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
-		pool_count(ports), data_room_bytes(ports), rte_strerror(rte_errno));
+		count, data_room_bytes(ports), rte_strerror(rte_errno));
 	return -ENOMEM;
 }
 
@@ -185,9 +197,8 @@ static void station_choose(struct port *port, const struct rte_ether_addr *devic
 		return;
 	}
 	memcpy(station->mac, device_mac->addr_bytes, 6);
-	if (port->kind != PORT_TAP)
+	if (!port->kind->kernel_is_peer)
 		return;
-	/* The device's MAC is that of the kernel's end too. */
 	station->mac[0] |= RTE_ETHER_LOCAL_ADMIN_ADDR;
 	station->mac[5] ^= 1;
 	message("interface %s: the balancer's MAC is %02x:%02x:%02x:%02x:%02x:%02x, since the "
@@ -208,6 +219,38 @@ static void tap_signals_take(void)
 		signal(number, signal_ignore);
 }
 
+static void signal_end(int number)
+{
+	_exit(0);
+}
+
+/* net_virtio_user with `server=1` doesn't return before its peer has come, which may be never:
+ * until then signals, which are blocked for the main thread to read, have to end the program. */
+static int device_probe(const struct port *port)
+{
+	struct sigaction end = {.sa_handler = signal_end}, term, interrupt;
+	char server[4];
+	sigset_t set, before;
+	int err;
+
+	device_option(port->config->device, "server", server, sizeof(server));
+	if (!port->kind->shares_memory || strcmp(server, "1") != 0)
+		return rte_dev_probe(port->config->device);
+	message("interface %s: waits for its peer to connect to `%s`", port->config->name,
+		port->config->device);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaction(SIGTERM, &end, &term);
+	sigaction(SIGINT, &end, &interrupt);
+	sigprocmask(SIG_UNBLOCK, &set, &before);
+	err = rte_dev_probe(port->config->device);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	sigaction(SIGTERM, &term, NULL);
+	sigaction(SIGINT, &interrupt, NULL);
+	return err;
+}
+
 static int port_open(struct port *port)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
@@ -215,10 +258,10 @@ static int port_open(struct port *port)
 	int err = 0;
 
 	device_name(port->config->device, name, sizeof(name));
-	if (port->kind == PORT_TAP)
+	if (port->kind->kernel_is_peer)
 		tap_signals_take();
-	if (port->kind != PORT_PCI)
-		err = rte_dev_probe(port->config->device);
+	if (!port->kind->pci)
+		err = device_probe(port);
 	if (err == 0)
 		err = rte_eth_dev_get_port_by_name(name, &port->id);
 	if (err == 0)
@@ -226,19 +269,82 @@ static int port_open(struct port *port)
 	if (err) {
 		message("interface %s: DPDK cannot open the device `%s` (%s)%s", port->config->name,
 			port->config->device, rte_strerror(-err),
-			port->kind == PORT_PCI
+			port->kind->pci
 				? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
 				: "");
 		return -ENODEV;
 	}
 	port->open = true;
 	station_choose(port, &mac);
-	if (port->kind == PORT_AF_PACKET)
+	if (port->kind->kernel_sees_all)
 		message("interface %s: the kernel sees every packet of %s too, and fragments are "
 			"not supported there; keep net.ipv4.ip_forward off, or it forwards them "
 			"a second time",
 			port->config->name, port->kernel_name);
 	return 0;
+}
+
+/* --- Queues --------------------------------------------------------------------------- */
+
+void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes)
+{
+	if (port->kind->queues_option)
+		snprintf(out, out_bytes, "write `%s=%u` into its `device:`",
+			 port->kind->queues_option, workers_wanted);
+	else
+		snprintf(out, out_bytes, "the device has no more, so name fewer cores");
+}
+
+static int queues_learn(struct port *port)
+{
+	struct rte_eth_dev_info info;
+	int err = rte_eth_dev_info_get(port->id, &info);
+
+	port->queues_max = err                                       ? 0
+			   : info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues
+								     : info.max_tx_queues;
+	if (port->queues_max > 0)
+		return 0;
+	message("interface %s: the device `%s` has no queue to receive and send with",
+		port->config->name, port->config->device);
+	return -ENODEV;
+}
+
+/* What a device puts into a queue that nobody polls is lost, and nobody counts it. */
+static int queues_check(const struct ports *ports)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < ports->count; i++) {
+		const struct port *port = &ports->list[i];
+
+		if (!port->kind->spreads_always || port->queues_max <= ports->workers_count)
+			continue;
+		message("interface %s: the device spreads packets over %u queues, but %u worker%s "
+			"would serve them: write `%s=%u`, or name %u cores in `workers:`",
+			port->config->name, port->queues_max, ports->workers_count,
+			ports->workers_count == 1 ? "" : "s", port->kind->queues_option,
+			ports->workers_count, port->queues_max);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/* One pair a port and worker: as many workers as the narrowest port has pairs. */
+static int queues_share_out(struct ports *ports, u32 workers_wanted)
+{
+	int err = 0;
+
+	ports->workers_count = workers_wanted;
+	ports->narrowest = NULL;
+	for (u32 i = 0; i < ports->count && !err; i++) {
+		err = queues_learn(&ports->list[i]);
+		if (ports->list[i].queues_max >= ports->workers_count)
+			continue;
+		ports->workers_count = ports->list[i].queues_max;
+		ports->narrowest = &ports->list[i];
+	}
+	return err ? err : queues_check(ports);
 }
 
 /* --- Starting ------------------------------------------------------------------------- */
@@ -256,7 +362,20 @@ static u32 mtu_limit(const struct rte_eth_dev_info *info)
 	return limit;
 }
 
-static int port_configure(struct port *port)
+/* Flows are told apart by addresses and ports where the device can, else as it does by itself. */
+static void rss_choose(const struct rte_eth_dev_info *info, u32 queues_count,
+		       struct rte_eth_conf *conf)
+{
+	u64 kinds =
+		(RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
+
+	if (queues_count == 1 || kinds == 0)
+		return;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf = kinds;
+}
+
+static int port_configure(struct port *port, u32 queues_count)
 {
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
@@ -266,14 +385,21 @@ static int port_configure(struct port *port)
 	if (err)
 		return err;
 	limit = mtu_limit(&info);
-	if (port->mtu > limit && port->kind == PORT_PCI) {
+	if (port->mtu > limit && port->kind->pci) {
 		message("interface %s: the device takes an MTU of %u at most", port->config->name,
 			limit);
 		return -EINVAL;
 	}
-	/* A virtual device's limit is only nominal. */
+	if (port->mtu > limit && port->kind->mtu_limit_is_real) {
+		message("interface %s: %s sends packets of %u bytes at most, so its MTU is that "
+			"and not %u",
+			port->config->name, port->kind->driver, limit, port->mtu);
+		port->mtu = (u16)limit;
+	}
+	/* Other virtual devices' limits are only nominal. */
 	conf.rxmode.mtu = port->mtu > limit ? limit : port->mtu;
-	err = rte_eth_dev_configure(port->id, 1, 1, &conf);
+	rss_choose(&info, queues_count, &conf);
+	err = rte_eth_dev_configure(port->id, (u16)queues_count, (u16)queues_count, &conf);
 	if (err)
 		return err;
 	return rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors,
@@ -292,18 +418,28 @@ static void groups_receive(const struct port *port)
 			port->config->name);
 }
 
-static int port_start(struct port *port, struct rte_mempool *pool)
+static int queues_setup(struct port *port, u32 queues_count, struct rte_mempool *pool)
 {
-	int socket = rte_eth_dev_socket_id(port->id);
+	unsigned socket = (unsigned)rte_eth_dev_socket_id(port->id);
+	int err = 0;
+
+	for (u16 queue = 0; queue < queues_count && err == 0; queue++) {
+		err = rte_eth_rx_queue_setup(port->id, queue, port->rx_descriptors, socket, NULL,
+					     pool);
+		if (err == 0)
+			err = rte_eth_tx_queue_setup(port->id, queue, port->tx_descriptors, socket,
+						     NULL);
+	}
+	return err;
+}
+
+static int port_start(struct port *port, u32 queues_count, struct rte_mempool *pool)
+{
 	struct rte_ether_addr mac;
-	int err = port_configure(port);
+	int err = port_configure(port, queues_count);
 
 	if (err == 0)
-		err = rte_eth_rx_queue_setup(port->id, 0, port->rx_descriptors, (unsigned)socket,
-					     NULL, pool);
-	if (err == 0)
-		err = rte_eth_tx_queue_setup(port->id, 0, port->tx_descriptors, (unsigned)socket,
-					     NULL);
+		err = queues_setup(port, queues_count, pool);
 	if (err == 0)
 		err = rte_eth_dev_start(port->id);
 	if (err) {
@@ -313,8 +449,7 @@ static int port_start(struct port *port, struct rte_mempool *pool)
 	}
 	port->started = true;
 	groups_receive(port);
-	if ((port->kind == PORT_PCI || port->kind == PORT_AF_PACKET) &&
-	    rte_eth_macaddr_get(port->id, &mac) == 0 &&
+	if (port->kind->filters_mac && rte_eth_macaddr_get(port->id, &mac) == 0 &&
 	    memcmp(mac.addr_bytes, port->station.mac, 6) != 0 &&
 	    rte_eth_promiscuous_enable(port->id) != 0)
 		message("interface %s: the device cannot receive for a MAC that is not its own; "
@@ -323,16 +458,18 @@ static int port_start(struct port *port, struct rte_mempool *pool)
 	return 0;
 }
 
-int ports_open(struct ports *ports)
+int ports_open(struct ports *ports, u32 workers_wanted)
 {
 	int err = 0;
 
 	for (u32 i = 0; i < ports->count && !err; i++)
 		err = port_open(&ports->list[i]);
 	if (!err)
+		err = queues_share_out(ports, workers_wanted);
+	if (!err)
 		err = pool_create(ports);
 	for (u32 i = 0; i < ports->count && !err; i++)
-		err = port_start(&ports->list[i], ports->pool);
+		err = port_start(&ports->list[i], ports->workers_count, ports->pool);
 	if (err)
 		ports_close(ports);
 	return err;
@@ -361,7 +498,7 @@ void port_describe(const struct port *port, struct attach_port *out)
 	/* A tap's own interface may live in another namespace: the kernel's routes say nothing. */
 	if (port->kernel_name[0] != '\0')
 		memcpy(out->kernel_name, port->kernel_name, sizeof(out->kernel_name));
-	else if (port->kind != PORT_TAP)
+	else if (!port->kind->kernel_is_peer)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
 	memcpy(out->mac, port->station.mac, 6);
 	memcpy(out->gateway_mac, port->config->gateway_mac, 6);

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Ports: the configuration's interfaces as DPDK devices, one receive and one transmit queue
- * each. Their buffers come from one pool. */
+/* Ports: the configuration's interfaces as DPDK devices, with a pair of queues (one to receive,
+ * one to transmit) for each worker. Their buffers come from one pool. */
 #ifndef SHUNT_DPDK_PORT_H
 #define SHUNT_DPDK_PORT_H
 
 #include "config/config.h"
 #include "dataplane/core/packet.h"
+#include "dataplane/dpdk/port_kind.h"
 #include "dataplane/state/attach.h"
 
 #define PORTS_MAX CONFIG_INTERFACES_MAX
 
 struct rte_mempool;
 
-enum port_kind { PORT_PCI, PORT_TAP, PORT_AF_PACKET, PORT_OTHER };
-
 struct port {
 	const struct config_interface *config;
-	char kernel_name[16]; /* of net_af_packet: the interface that it listens at; else of the
-			       * exception port; empty: none */
-	enum port_kind kind;
-	u16 id;  /* DPDK's number */
-	u16 mtu; /* bytes of an IP packet */
-	u16 rx_descriptors, tx_descriptors;
+	const struct port_kind *kind;
+	char kernel_name[16]; /* of the exception port; else the value of `iface=`, where the kind
+			       * has one; else empty */
+	u16 id;               /* DPDK's number */
+	u16 mtu;              /* bytes of an IP packet */
+	u16 rx_descriptors, tx_descriptors; /* of each queue */
+	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
 	bool exception; /* what is passed goes to the kernel_name */
 	struct station station;
@@ -30,6 +30,8 @@ struct port {
 struct ports {
 	struct port list[PORTS_MAX];
 	u32 count;
+	u32 workers_count;            /* pairs of queues that each port runs */
+	const struct port *narrowest; /* that has fewer pairs than were wanted; NULL: none */
 	struct rte_mempool *pool;
 	struct rte_mempool *kernel_pool; /* for what the kernel sends; NULL: nothing */
 };
@@ -39,16 +41,19 @@ struct ports {
 int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
 	__attribute__((warn_unused_result));
 
-/* Bytes that the pool will take. */
-u64 ports_memory_bytes(const struct ports *ports);
+/* Bytes that the pool for so many workers will take. */
+u64 ports_memory_bytes(const struct ports *ports, u32 workers_count);
 
-/* Opens the devices, makes the pool and starts every port. On failure says why, closes what was
- * opened and returns -errno. */
-int ports_open(struct ports *ports) __attribute__((warn_unused_result));
+/* Opens the devices, makes the pool and starts every port for so many workers, or for as many as
+ * every device has queues for. On failure says why, closes what was opened and returns -errno. */
+int ports_open(struct ports *ports, u32 workers_wanted) __attribute__((warn_unused_result));
 void ports_close(struct ports *ports);
 
 /* Whether the device has taken the whole wire from the kernel, which is to have its share. */
 bool port_wants_exception(const struct port *port);
+
+/* What would give the port more pairs of queues, as the end of a sentence. */
+void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes);
 
 /* A port as shuntd needs to know it. */
 void port_describe(const struct port *port, struct attach_port *out);

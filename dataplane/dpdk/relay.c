@@ -119,8 +119,8 @@ static void sort_out(struct relay *relay, const struct port *port, struct rte_mb
 static void send_queue(struct relay *relay, u32 port)
 {
 	struct relay_queue *queue = &relay->out[port];
-	u16 sent =
-		rte_eth_tx_burst(relay->ports->list[port].id, 0, queue->mbufs, (u16)queue->count);
+	u16 sent = rte_eth_tx_burst(relay->ports->list[port].id, relay->queue, queue->mbufs,
+				    (u16)queue->count);
 
 	for (u32 k = sent; unlikely(k < queue->count); k++) {
 		relay->burst.verdict[queue->places[k]] = VERDICT_QUEUE_FULL;
@@ -164,7 +164,7 @@ void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *c
 /* Sends frames that are for one port. */
 static void send_down(struct relay *relay, u32 port, struct rte_mbuf **mbufs, u32 count)
 {
-	u32 sent = rte_eth_tx_burst(relay->ports->list[port].id, 0, mbufs, (u16)count);
+	u32 sent = rte_eth_tx_burst(relay->ports->list[port].id, relay->queue, mbufs, (u16)count);
 
 	if (sent < count)
 		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);

@@ -20,6 +20,7 @@ struct relay_queue {
 /* One thread. */
 struct relay {
 	const struct ports *ports;
+	u16 queue; /* of every port, to send with */
 	struct env env;
 	struct burst burst; /* of the last call, verdicts settled */
 	struct relay_queue out[PORTS_MAX];

@@ -130,19 +130,19 @@ static void station_choose(struct replay *replay)
 
 static int device_open(struct replay *replay, const struct config_dataplane *config)
 {
-	struct eal_setup setup = {.program = "shunt-dpdk", .worker_cpu = EAL_NO_WORKER};
+	struct eal_setup setup = {.program = "shunt-dpdk", .workers_count = 0};
 	bool huge_pages;
 	u64 flag;
 
 	interface_choose(replay, config);
 	if (ports_prepare(&replay->ports, &replay->interface, 1) < 0)
 		return EX_UNAVAILABLE;
-	setup.memory_bytes = ports_memory_bytes(&replay->ports);
+	setup.memory_bytes = ports_memory_bytes(&replay->ports, 1);
 	if (eal_start(&setup, &huge_pages) < 0) {
 		message("DPDK does not start");
 		return EX_UNAVAILABLE;
 	}
-	if (ports_open(&replay->ports) < 0)
+	if (ports_open(&replay->ports, 1) < 0)
 		return EX_UNAVAILABLE;
 	station_choose(replay);
 	if (rte_mbuf_dyn_rx_timestamp_register(&replay->timestamp_offset, &flag) < 0) {
@@ -188,6 +188,7 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	int socket = replay->options->attach_fd;
 	struct env *env = &replay->relay.env;
 	struct attach_message hello;
+	u64 root_offset = 0;
 	int arena_fd, err;
 
 	session_hello(&replay->ports, 0, &hello);
@@ -200,13 +201,14 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 	err = arena_receive(socket, &arena_fd, text, text_bytes);
 	if (err)
 		return err;
-	err = attachment_create(arena_fd, &replay->attachment, text, text_bytes);
+	err = attachment_create(arena_fd, 1, &replay->attachment, text, text_bytes);
 	close(arena_fd);
 	if (err)
 		return err;
 	env->flows = flow_tables_of(&replay->flows, 0);
+	env->flow_owners = flow_tables_owners(&replay->flows, 0);
 	env->flow_buckets = replay->flows.buckets_count;
-	if (!burst_follow(&replay->attachment->arena, &replay->attachment->root_offset, env,
+	if (!burst_follow(&replay->attachment->arena, &root_offset, env,
 			  report_worker(&replay->attachment->report, 0))) {
 		snprintf(text, text_bytes, "the arena holds no tables");
 		return -EPROTO;

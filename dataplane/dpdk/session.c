@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Either process may start first, and either may go. Without shuntd the worker forwards on with
- * the arena that it has, and we call again every 200 ms; after a refusal, or an arena that we
+/* Either process may start first, and either may go. Without shuntd the workers forward on with
+ * the arena that they have, and we call again every 200 ms; after a refusal, or an arena that we
  * can't read, every 2 s.
  *
- * An attachment is released once the worker has been seen at a newer one. It says so by a plain
- * store, so we look every 10 ms while one is waiting: the worker makes no system call for us.
+ * An attachment is released once every worker has been seen at a newer one. They say so by a plain
+ * store, so we look every 10 ms while one is waiting: they make no system call for us. Only when
+ * all have come to the newest is shuntd given its report: until then they count on in the old one,
+ * and what shuntd adds up would go back, or hold things twice.
  *
  * Where an arena's numbers are of another incarnation (shuntd lost its state file), the flow
- * table has to be cleared, which takes too long for the worker and mustn't happen under its
- * hands: it first goes over to the new arena without flows, then the table is cleared here, then
- * it may use it.
+ * tables have to be cleared, which takes too long for a worker and mustn't happen under its
+ * hands: all first go over to the new arena without flows, then the tables are cleared here, then
+ * they may use them.
  *
- * Before the worker has tables, and only then, the flow tables may be exchanged for those that an
- * ended dataplane left with shuntd. Every report deposits ours there again, so a shuntd that
- * restarts has them as soon as it has us. */
+ * Before the workers have tables, and only then, the flow tables may be exchanged for those that
+ * an ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours
+ * until their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a
+ * shuntd that restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
 
 #include <errno.h>
@@ -60,6 +63,7 @@ static void hang_up(struct session *session, u64 retry_ms)
 	if (session->socket >= 0)
 		close(session->socket); /* leaves the epoll set by itself */
 	session->socket = -1;
+	session->unanswered = false; /* whoever calls next is sent an arena anew */
 	session->retry_at_ms = now_ms() + retry_ms;
 }
 
@@ -78,25 +82,60 @@ static void release_older(struct attachment *attachment)
 	}
 }
 
-/* Frees what the worker has left behind, and lets it use flows that were cleared for it. */
+/* Frees what the workers have left behind, and lets them use flows that were cleared for them. */
 static void release(struct session *session)
 {
-	struct attachment *current = worker_current(session->worker);
+	struct attachment *newest = session->newest;
+	struct attachment *oldest = workers_oldest(session->workers, newest);
 	struct flow_tables *flows = session->flows;
 
-	if (!current)
+	if (!oldest)
 		return;
-	release_older(current);
-	if (!flows || current != session->newest || current->flow_buckets != 0)
+	release_older(oldest);
+	if (!flows || newest->flow_buckets != 0 || !workers_all_at(session->workers, newest))
 		return;
-	flow_tables_adopt(flows, current->incarnation);
-	worker_allow_flows(current, flows->buckets_count);
+	flow_tables_adopt(flows, newest->incarnation);
+	worker_allow_flows(newest, flows->buckets_count);
+}
+
+/* Unmaps a predecessor's flow tables when nobody looks into them any more. */
+static void elder_release(struct session *session)
+{
+	if (!session->elder.buckets || workers_use_elder(session->workers))
+		return;
+	flow_elder_release(&session->elder);
+	message("the flows of the dataplane before it are taken over or have timed out");
+}
+
+/* When that is to be looked at. */
+static u64 elder_delay_ms(const struct session *session)
+{
+	u64 tick = worker_tick_now(&session->workers->list[0]);
+	u64 over = session->elder.last_tick + FLOW_TIMEOUT_TICKS + 1;
+
+	return (tick < over ? over - tick : 0) * session->flows->tick_ms + RELEASE_LOOK_MS;
 }
 
 static bool release_pending(const struct session *session)
 {
-	return session->newest &&
-	       (session->newest->older || (session->flows && session->newest->flow_buckets == 0));
+	return session->newest && (session->newest->older || session->unanswered ||
+				   (session->flows && session->newest->flow_buckets == 0));
+}
+
+/* Answers with the report of an arena that every worker has gone over to. */
+static void answer(struct session *session)
+{
+	int err;
+
+	if (!session->unanswered || session->socket < 0 ||
+	    !workers_all_at(session->workers, session->newest))
+		return;
+	session->unanswered = false;
+	err = attachment_answer(session->socket, session->newest, session->flows);
+	if (!err)
+		return;
+	complain(session, "cannot answer shuntd: %s", strerror(-err));
+	hang_up(session, RETRY_REFUSED_MS);
 }
 
 static bool stale(const struct session *session, const struct attachment *attachment)
@@ -105,22 +144,44 @@ static bool stale(const struct session *session, const struct attachment *attach
 	       attachment->arena.epoch < session->newest->arena.epoch;
 }
 
-/* Before the worker has tables: takes over what a predecessor deposited, if shuntd sends it. */
-static void flows_settle(struct session *session, int deposit_fd)
+/* What became of a predecessor's flow tables. */
+static void flows_tell(const struct session *session)
 {
-	char text[200];
+	const struct flow_elder *elder = &session->elder;
+
+	if (!elder->buckets)
+		message("goes on with the flows of the dataplane before it");
+	else
+		message("takes over the flows of the dataplane before it one by one, as their "
+			"packets come, for one `flow_timeout:`; its tables were %u of %u buckets, "
+			"not %u of %u",
+			elder->workers_count, elder->buckets_count, session->flows->workers_count,
+			session->flows->buckets_count);
+}
+
+/* Before the workers have tables: takes over what a predecessor deposited, if shuntd sends it. */
+static void flows_settle(struct session *session, u64 incarnation, int deposit_fd)
+{
+	struct flow_elder *elder = &session->elder;
+	char text[200] = "shuntd has numbered the backends anew";
+	int err = 0;
 
 	if (!session->flows || session->flows_settled)
 		return;
 	session->flows_settled = true;
-	if (deposit_fd >= 0) {
-		if (flow_tables_inherit(session->flows, deposit_fd,
-					worker_tick_now(session->worker), text, sizeof(text)) == 0)
-			message("goes on with the flows of the dataplane before it");
-		else
-			message("starts without the flows of the dataplane before it: %s", text);
+	if (deposit_fd >= 0)
+		err = flow_tables_inherit(session->flows, deposit_fd,
+					  worker_tick_now(&session->workers->list[0]), elder, text,
+					  sizeof(text));
+	if (elder->buckets && elder->incarnation != incarnation) {
+		flow_elder_release(elder);
+		err = -EINVAL;
 	}
-	worker_use_flows(session->worker, session->flows);
+	if (err)
+		message("starts without the flows of the dataplane before it: %s", text);
+	else if (deposit_fd >= 0)
+		flows_tell(session);
+	workers_use_flows(session->workers, session->flows, elder->buckets ? elder : NULL);
 }
 
 /* Whether the attachment may use the flow table from its first burst on. */
@@ -143,7 +204,8 @@ static void take_arena(struct session *session, const struct attach_message *off
 	char text[400];
 	int err;
 
-	if (attachment_create(arena_fd, &attachment, text, sizeof(text)) < 0) {
+	if (attachment_create(arena_fd, session->workers->count, &attachment, text, sizeof(text)) <
+	    0) {
 		complain(session, "%s", text);
 		hang_up(session, RETRY_REFUSED_MS);
 		return;
@@ -154,30 +216,21 @@ static void take_arena(struct session *session, const struct attach_message *off
 			 "that is in use: is a second shuntd running?",
 			 (unsigned long long)attachment->arena.epoch,
 			 (unsigned long long)session->newest->arena.epoch);
-		goto refuse;
+		attachment_destroy(attachment);
+		hang_up(session, RETRY_REFUSED_MS);
+		return;
 	}
-	/* Near enough for readers until the worker goes over and carries over the rest. */
-	if (session->newest)
-		report_carry_over(&session->newest->report, &attachment->report);
-	flows_settle(session, deposit_fd);
+	flows_settle(session, attachment->incarnation, deposit_fd);
 	flows_adopt(session, attachment);
-	err = attachment_answer(session->socket, attachment, session->flows);
-	if (err) {
-		complain(session, "cannot answer shuntd: %s", strerror(-err));
-		goto refuse;
-	}
 	attachment->older = session->newest;
 	session->newest = attachment;
 	session->said[0] = '\0';
 	message("has the arena of epoch %llu from shuntd (pid %u)",
 		(unsigned long long)attachment->arena.epoch, offer->pid);
-	err = worker_hand(session->worker, attachment);
+	session->unanswered = true;
+	err = workers_hand(session->workers, attachment);
 	if (err)
-		complain(session, "the worker does not start: %s", strerror(-err));
-	return;
-refuse:
-	attachment_destroy(attachment);
-	hang_up(session, RETRY_REFUSED_MS);
+		complain(session, "a worker does not start: %s", strerror(-err));
 }
 
 /* --- Messages ------------------------------------------------------------------------- */
@@ -186,7 +239,7 @@ void session_hello(const struct ports *ports, u64 epoch_seen, struct attach_mess
 {
 	attach_prepare(hello, ATTACH_HELLO);
 	hello->epoch = epoch_seen;
-	hello->workers_count = 1;
+	hello->workers_count = ports->workers_count;
 	hello->ports_count = ports->count;
 	snprintf(hello->engine, sizeof(hello->engine), "dpdk");
 	for (u32 i = 0; i < ports->count; i++)
@@ -277,6 +330,8 @@ static void timer_arm(struct session *session)
 		delay_ms = session->retry_at_ms > now ? session->retry_at_ms - now : 1;
 	if (release_pending(session) && (delay_ms == 0 || delay_ms > RELEASE_LOOK_MS))
 		delay_ms = RELEASE_LOOK_MS;
+	if (session->elder.buckets && (delay_ms == 0 || delay_ms > elder_delay_ms(session)))
+		delay_ms = elder_delay_ms(session);
 	when.it_value.tv_sec = (time_t)(delay_ms / 1000);
 	when.it_value.tv_nsec = (long)(delay_ms % 1000) * 1000000;
 	timerfd_settime(session->timer_fd, 0, &when, NULL);
@@ -288,6 +343,8 @@ void session_run(struct session *session)
 		call(session);
 	listen_to(session);
 	release(session);
+	answer(session);
+	elder_release(session);
 	timer_arm(session); /* also takes its readiness away */
 }
 
@@ -316,6 +373,7 @@ void session_close(struct session *session)
 	hang_up(session, 0);
 	close(session->timer_fd);
 	close(session->epoll_fd);
+	flow_elder_release(&session->elder);
 	if (!session->newest)
 		return;
 	release_older(session->newest);

@@ -3,13 +3,13 @@
 #ifndef SHUNT_DPDK_SESSION_H
 #define SHUNT_DPDK_SESSION_H
 
-#include "dataplane/dpdk/worker.h"
+#include "dataplane/dpdk/workers.h"
 
 struct session {
 	/* Set before session_open(). */
 	const char *run_dir;
 	const struct ports *ports;
-	struct worker *worker;
+	struct workers *workers;
 	struct flow_tables *flows; /* NULL: forward statelessly */
 
 	/* Its own. */
@@ -18,11 +18,13 @@ struct session {
 	int timer_fd;
 	u64 retry_at_ms;
 	bool flows_settled;        /* ours, or a predecessor's: decided with the first arena */
-	struct attachment *newest; /* handed to the worker; older ones hang on it */
+	struct flow_elder elder;   /* a predecessor's tables, while they may hold a live flow */
+	struct attachment *newest; /* handed to the workers; older ones hang on it */
+	bool unanswered;           /* shuntd has no report of it yet */
 	char said[512];            /* last complaint: the same one isn't repeated */
 };
 
-/* Says who we are: the HELLO of these ports. */
+/* Says who we are: the HELLO of these ports and their workers. */
 struct attach_message;
 void session_hello(const struct ports *ports, u64 epoch_seen, struct attach_message *hello);
 
@@ -32,7 +34,7 @@ int session_open(struct session *session) __attribute__((warn_unused_result));
 /* Does what is due; never blocks. */
 void session_run(struct session *session);
 
-/* The worker has to be stopped before. */
+/* The workers have to be stopped before. */
 void session_close(struct session *session);
 
 #endif

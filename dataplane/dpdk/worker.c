@@ -4,6 +4,10 @@
  * pointer, and the time comes from the cycle counter (the clock itself is read once a tick, and
  * not from the kernel).
  *
+ * Workers share nothing that one of them writes: each has its queue of every port, its flow table,
+ * its block of the report, its copy of the roots. One thing is said for all of them, once a tick,
+ * by the first: that the flow tables are alive.
+ *
  * An attachment is taken up between two bursts. Counters are carried over here and not by the
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
  * there are tables: a frame is then better off waiting in its queue. Where tables don't come, it
@@ -39,14 +43,39 @@ static void clock_read(struct worker_clock *clock)
 		rte_rdtsc() + ((clock->tick + 1) * clock->tick_ms - now_ms) * clock->cycles_per_ms;
 }
 
+/* Leaves the predecessor's flow tables once all their flows have timed out. */
+static void elder_leave(struct worker *worker)
+{
+	if (!worker->elder || !flow_elder_over(worker->elder, worker->clock.tick))
+		return;
+	worker->relay.env.elder = NULL;
+	__atomic_store_n(&worker->elder, NULL, __ATOMIC_RELEASE); /* worker_uses_elder() */
+}
+
+/* Once a tick, from the moment on that there are tables: what the main thread lays down before it
+ * hands them over is not looked at earlier. */
+static void flows_tend(struct worker *worker)
+{
+	if (worker->flows_tick)
+		*worker->flows_tick = worker->clock.tick;
+	elder_leave(worker);
+}
+
 static always_inline void clock_step(struct worker *worker)
 {
 	if (likely(rte_rdtsc() < worker->clock.tick_ends_cycles))
 		return;
 	clock_read(&worker->clock);
 	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
-	if (worker->flows_tick)
-		*worker->flows_tick = worker->clock.tick;
+	if (worker->current)
+		flows_tend(worker);
+}
+
+/* Its block of an attachment's report. */
+static always_inline struct report_worker *block(const struct worker *worker,
+						 const struct attachment *attachment)
+{
+	return report_worker(&attachment->report, worker->number);
 }
 
 /* --- Tables --------------------------------------------------------------------------- */
@@ -54,14 +83,20 @@ static always_inline void clock_step(struct worker *worker)
 /* Goes over to a newer attachment once that has a generation to follow. */
 static void take_up(struct worker *worker, struct attachment *newest)
 {
-	struct report_worker *report = report_worker(&newest->report, 0);
+	u64 root_offset = 0;
 
-	if (!burst_follow(&newest->arena, &newest->root_offset, &worker->relay.env, report))
+	if (!burst_follow(&newest->arena, &root_offset, &worker->relay.env, block(worker, newest)))
 		return;
+	worker->root_offset = root_offset;
 	if (worker->current)
-		report_carry_over(&worker->current->report, &newest->report);
+		report_carry_over(&worker->current->report, &newest->report, worker->number);
+	if (worker->elder && worker->elder->incarnation == newest->incarnation)
+		worker->relay.env.elder = worker->elder;
+	else
+		worker->relay.env.elder = NULL;
 	/* Generations of two arenas don't compare. */
 	worker->sweep.pending_generation = worker->sweep.passing_generation = 0;
+	flows_tend(worker);
 	__atomic_store_n(&worker->current, newest, __ATOMIC_RELEASE); /* worker_current() */
 }
 
@@ -77,8 +112,8 @@ static always_inline bool follow(struct worker *worker)
 	current = worker->current;
 	if (unlikely(!current))
 		return false;
-	burst_follow(&current->arena, &current->root_offset, &worker->relay.env,
-		     report_worker(&current->report, 0));
+	burst_follow(&current->arena, &worker->root_offset, &worker->relay.env,
+		     block(worker, current));
 	/* Pairs with worker_allow_flows(): the table was cleared before. */
 	worker->relay.env.flow_buckets = __atomic_load_n(&current->flow_buckets, __ATOMIC_ACQUIRE);
 	return true;
@@ -90,7 +125,7 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 				     struct report_worker *report)
 {
 	struct rte_mbuf *mbufs[RELAY_BURST];
-	u16 count = rte_eth_rx_burst(port->id, 0, mbufs, RELAY_BURST);
+	u16 count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
 
 	if (count > 0)
 		relay_burst(&worker->relay, port, mbufs, count, report);
@@ -105,7 +140,7 @@ static always_inline void serve_lane(struct worker *worker)
 static void serve(struct worker *worker)
 {
 	const struct ports *ports = worker->relay.ports;
-	struct report_worker *report = report_worker(&worker->current->report, 0);
+	struct report_worker *report = block(worker, worker->current);
 
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
@@ -132,7 +167,7 @@ static void serve_kernel(struct worker *worker)
 		u16 count = 0;
 
 		if (port->exception)
-			count = rte_eth_rx_burst(port->id, 0, mbufs, RELAY_BURST);
+			count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
 		if (count > 0)
 			relay_pass(&worker->relay, port, mbufs, count);
 	}
@@ -154,18 +189,27 @@ static int run(void *argument)
 
 /* --- The main thread's side ----------------------------------------------------------- */
 
-void worker_prepare(struct worker *worker, const struct ports *ports, u32 tick_ms)
+void worker_prepare(struct worker *worker, u32 number, const struct ports *ports, u32 tick_ms)
 {
 	*worker = (struct worker){
-		.relay = {.ports = ports},
+		.number = number,
+		.relay = {.ports = ports, .queue = (u16)number},
 		.clock = {.tick_ms = tick_ms, .cycles_per_ms = rte_get_tsc_hz() / 1000},
 	};
 }
 
-void worker_use_flows(struct worker *worker, const struct flow_tables *flows)
+void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
+		      const struct flow_elder *elder)
 {
-	worker->relay.env.flows = flow_tables_of(flows, 0);
-	worker->flows_tick = &flows->header->last_tick;
+	worker->elder = elder;
+	worker->relay.env.flows = flow_tables_of(flows, worker->number);
+	worker->relay.env.flow_owners = flow_tables_owners(flows, worker->number);
+	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
+}
+
+bool worker_uses_elder(const struct worker *worker)
+{
+	return __atomic_load_n(&worker->elder, __ATOMIC_ACQUIRE) != NULL; /* elder_leave() */
 }
 
 u64 worker_tick_now(const struct worker *worker)
@@ -181,7 +225,7 @@ int worker_start(struct worker *worker)
 		return 0;
 	worker->tables_awaited_cycles =
 		rte_rdtsc() + TABLES_AWAITED_MS * worker->clock.cycles_per_ms;
-	err = rte_eal_remote_launch(run, worker, EAL_WORKER_LCORE);
+	err = rte_eal_remote_launch(run, worker, eal_worker_lcore(worker->number));
 	worker->running = err == 0;
 	return err;
 }
@@ -204,9 +248,13 @@ void worker_allow_flows(struct attachment *attachment, u32 flow_buckets)
 
 void worker_stop(struct worker *worker)
 {
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
+}
+
+void worker_join(struct worker *worker)
+{
 	if (!worker->running)
 		return;
-	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
-	rte_eal_wait_lcore(EAL_WORKER_LCORE);
+	rte_eal_wait_lcore(eal_worker_lcore(worker->number));
 	worker->running = false;
 }

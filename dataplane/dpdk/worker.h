@@ -14,12 +14,19 @@ struct worker_clock {
 	u32 tick_ms;
 };
 
+/* Aligned, so that in an array of them no line is written by two. */
 struct worker {
+	u32 number; /* its queue of every port, its flow table, its block of the report */
 	struct relay relay;
 	struct worker_clock clock;
 	struct burst_sweep sweep;
 	u64 tables_awaited_cycles; /* until then frames wait for tables; later they are the kernel's */
-	u64 *flows_tick; /* where it says that the flow table is alive; NULL: there is none */
+	u64 *flows_tick; /* where it says that the flow tables are alive; NULL: others do */
+	u64 root_offset; /* of the arena in use */
+
+	/* Written by the main thread before the worker has tables, and once by the worker: NULL,
+	 * when it needs them no more. */
+	const struct flow_elder *elder;
 
 	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
 	 * two writers. */
@@ -27,18 +34,23 @@ struct worker {
 	struct attachment *newest cache_aligned;
 	bool stop;
 	bool running; /* the main thread's own note */
-};
+} cache_aligned;
 
 /* A worker over open ports, without flows; it doesn't run yet. */
-void worker_prepare(struct worker *worker, const struct ports *ports, u32 tick_ms);
+void worker_prepare(struct worker *worker, u32 number, const struct ports *ports, u32 tick_ms);
 
-/* Gives it its flow table, before it runs. What it may use of it, attachments say. */
-void worker_use_flows(struct worker *worker, const struct flow_tables *flows);
+/* Gives it its flow table, before it is handed an attachment, and a predecessor's (NULL: there are
+ * none). What it may use of them, attachments say. */
+void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
+		      const struct flow_elder *elder);
+
+/* Whether it may still look into a predecessor's flow tables. */
+bool worker_uses_elder(const struct worker *worker);
 
 /* The present tick of flow ages. */
 u64 worker_tick_now(const struct worker *worker);
 
-/* Starts it on EAL_WORKER_LCORE, if it doesn't run: without tables it serves the kernel alone.
+/* Starts it on its lcore, if it doesn't run: without tables it serves the kernel alone.
  * Main thread. Returns 0 or -errno. */
 int worker_start(struct worker *worker) __attribute__((warn_unused_result));
 
@@ -47,14 +59,15 @@ int worker_start(struct worker *worker) __attribute__((warn_unused_result));
 int worker_hand(struct worker *worker, struct attachment *attachment)
 	__attribute__((warn_unused_result));
 
-/* What the worker uses now, NULL for nothing yet: attachments older than this are the main
- * thread's again. */
+/* What the worker uses now, NULL for nothing yet: attachments older than this are nothing to it
+ * any more. */
 struct attachment *worker_current(const struct worker *worker);
 
-/* Lets it use the flow table under an attachment that began without. Main thread. */
+/* Lets workers use the flow tables under an attachment that began without. Main thread. */
 void worker_allow_flows(struct attachment *attachment, u32 flow_buckets);
 
-/* Ends it after its present burst and waits. */
+/* Asks it to end after its present burst; worker_join() waits until it has. */
 void worker_stop(struct worker *worker);
+void worker_join(struct worker *worker);
 
 #endif

@@ -109,8 +109,9 @@ static bool inside(const struct arena_view *view, u64 offset, u64 count, u64 eac
 /* A record that is no active service may still stand behind any key: it must lead nowhere. */
 static bool service_inert(const struct service *service)
 {
-	return service->maglev_offset == 0 && service->maglev_size == 0 &&
-	       service->backends_first == 0 && service->backends_count == 0;
+	return service->maglev_offset == 0 && service->previous_offset == 0 &&
+	       service->maglev_size == 0 && service->backends_first == 0 &&
+	       service->backends_count == 0;
 }
 
 static bool service_inside(const struct arena_view *view, const struct arena_root *root,
@@ -120,6 +121,8 @@ static bool service_inside(const struct arena_view *view, const struct arena_roo
 		return service_inert(service);
 	return service->maglev_size > 0 &&
 	       inside(view, service->maglev_offset, service->maglev_size, sizeof(u16),
+		      sizeof(u16)) &&
+	       inside(view, service->previous_offset, service->maglev_size, sizeof(u16),
 		      sizeof(u16)) &&
 	       service->backends_first <= root->backends_count &&
 	       service->backends_count <= root->backends_count - service->backends_first &&

@@ -17,8 +17,8 @@
 #include "dataplane/core/service.h"
 
 #define ARENA_MAGIC 0x0a616e657261740aull
-#define ARENA_ABI 1        /* of the writer of this source tree */
-#define ARENA_MIN_READER 1 /* the oldest reader that understands what it writes */
+#define ARENA_ABI 2        /* of the writer of this source tree */
+#define ARENA_MIN_READER 2 /* the oldest reader that understands what it writes */
 #define ARENA_HEADER_BYTES 4096
 
 struct arena_header {

@@ -5,12 +5,15 @@
 
 #include "dataplane/core/env.h"
 #include "dataplane/state/arena.h"
+#include "dataplane/state/flow_elder.h"
 
 struct env {
 	struct tables tables;
 	struct flow_bucket *flows;
+	struct flow_owners *flow_owners;
 	u32 flow_buckets; /* 0: stateless */
 	u8 tick;
+	const struct flow_elder *elder; /* NULL ordinarily */
 };
 
 static inline const struct hash_seed *env_seed(const struct env *env)
@@ -48,19 +51,33 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 	return &env->flows[index];
 }
 
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct flow_key *key)
+{
+	if (likely(!env->elder) || env->flow_buckets == 0)
+		return 0;
+	return flow_elder_find(env->elder, service->number, key, env->tick);
+}
+
+/* volatile: before the entry, whose store is volatile too. */
+static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number)
+{
+	*(volatile u16 *)&env->flow_owners[index].services[slot] = service_number;
+}
+
 static inline u8 env_tick(const struct env *env)
 {
 	return env->tick;
 }
 
-static inline const u16 *env_maglev_table(const struct env *env, const struct service *service)
+static inline const u16 *env_maglev_table(const struct env *env, u64 table_offset)
 {
-	return (const u16 *)(env->tables.arena + service->maglev_offset);
+	return (const u16 *)(env->tables.arena + table_offset);
 }
 
-static inline u16 env_maglev(const struct env *env, const struct service *service, u32 slot)
+static inline u16 env_maglev(const struct env *env, u64 table_offset, u32 slot)
 {
-	return env_maglev_table(env, service)[slot];
+	return env_maglev_table(env, table_offset)[slot];
 }
 
 static inline const struct backend *env_backend(const struct env *env,

@@ -13,13 +13,18 @@
 #include "dataplane/state/memory.h"
 
 #define FLOW_TABLE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define UNMAP_BYTES ((size_t)4 << 20)
 
 static struct flow_tables tables_of(void *base, const struct flow_table_header *layout,
 				    size_t size_bytes, int fd)
 {
+	struct flow_bucket *buckets = (struct flow_bucket *)((u8 *)base + FLOW_TABLE_HEADER_BYTES);
+
 	return (struct flow_tables){
 		.header = base,
-		.buckets = (struct flow_bucket *)((u8 *)base + FLOW_TABLE_HEADER_BYTES),
+		.buckets = buckets,
+		.owners = (struct flow_owners *)(buckets + (size_t)layout->workers_count *
+								   layout->buckets_count),
 		.workers_count = layout->workers_count,
 		.buckets_count = layout->buckets_count,
 		.tick_ms = layout->tick_ms,
@@ -28,9 +33,11 @@ static struct flow_tables tables_of(void *base, const struct flow_table_header *
 	};
 }
 
-static size_t tables_bytes(const struct flow_tables *tables)
+/* Of a whole file with this layout, whose numbers are within their bounds. */
+static size_t file_bytes(u32 workers_count, u32 buckets_count)
 {
-	return (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket);
+	return FLOW_TABLE_HEADER_BYTES +
+	       (size_t)workers_count * buckets_count * FLOW_TABLE_BUCKET_BYTES;
 }
 
 int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
@@ -41,12 +48,9 @@ int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow
 
 	if (buckets < FLOW_TABLE_MIN_BUCKETS)
 		buckets = FLOW_TABLE_MIN_BUCKETS;
-	if (buckets > 1u << 31)
+	if (buckets > FLOW_TABLE_MAX_BUCKETS)
 		return -E2BIG;
-	err = memory_create("shunt-flows",
-			    FLOW_TABLE_HEADER_BYTES +
-				    buckets * workers_count * sizeof(struct flow_bucket),
-			    &memory);
+	err = memory_create("shunt-flows", file_bytes(workers_count, (u32)buckets), &memory);
 	if (err)
 		return err;
 	*(struct flow_table_header *)memory.base = (struct flow_table_header){
@@ -85,7 +89,7 @@ int flow_tables_deposit(const struct flow_tables *tables)
 	return memory_reopen(tables->fd); /* ours carries the lock */
 }
 
-static const char *file_fault(int fd, const struct flow_tables *wanted, size_t *size_bytes)
+static const char *file_fault(int fd, size_t *size_bytes)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat stat;
@@ -93,21 +97,43 @@ static const char *file_fault(int fd, const struct flow_tables *wanted, size_t *
 	if (seals < 0 || (seals & FLOW_TABLE_SEALS) != FLOW_TABLE_SEALS || fstat(fd, &stat) < 0)
 		return "they are not in a sealed file";
 	*size_bytes = (size_t)stat.st_size;
-	if (*size_bytes < FLOW_TABLE_HEADER_BYTES + tables_bytes(wanted))
-		return "they are smaller than `flows:` asks for";
+	if (*size_bytes < FLOW_TABLE_HEADER_BYTES)
+		return "they are smaller than their header";
 	return NULL;
 }
 
-static const char *layout_fault(const struct flow_table_header *layout,
-				const struct flow_tables *wanted, u64 tick)
+static const char *version_fault(const struct flow_table_header *layout)
 {
 	if (layout->magic != FLOW_TABLE_MAGIC || layout->abi != FLOW_TABLE_ABI)
 		return "they are of another version";
-	if (layout->workers_count != wanted->workers_count)
-		return "they are for another number of workers";
-	if (layout->buckets_count != wanted->buckets_count)
-		return "they have another size: `flows:` has changed";
-	if (layout->tick_ms != wanted->tick_ms)
+	return NULL;
+}
+
+/* Whether the layout that a header claims lies inside a file of this size. */
+static const char *bounds_fault(const struct flow_table_header *layout, size_t size_bytes)
+{
+	const char *fault = version_fault(layout);
+
+	if (fault)
+		return fault;
+	if (layout->workers_count == 0 || layout->workers_count > FLOW_TABLE_MAX_WORKERS ||
+	    layout->buckets_count < FLOW_TABLE_MIN_BUCKETS ||
+	    layout->buckets_count > FLOW_TABLE_MAX_BUCKETS || layout->tick_ms == 0)
+		return "their header is wrong";
+	if (size_bytes < file_bytes(layout->workers_count, layout->buckets_count))
+		return "they are smaller than their header says";
+	return NULL;
+}
+
+/* What makes them of no use, however they are laid out. */
+static const char *layout_fault(const struct flow_table_header *layout, size_t size_bytes,
+				u32 tick_ms, u64 tick)
+{
+	const char *fault = bounds_fault(layout, size_bytes);
+
+	if (fault)
+		return fault;
+	if (layout->tick_ms != tick_ms)
 		return "their ages count otherwise: `flow_timeout:` has changed";
 	/* Six bits of age would take some dead entries for live ones. */
 	if (tick < layout->last_tick || tick - layout->last_tick > FLOW_TIMEOUT_TICKS)
@@ -116,12 +142,11 @@ static const char *layout_fault(const struct flow_table_header *layout,
 }
 
 /* Opens, locks and maps. Returns the sentence that says what is wrong, or NULL. */
-static const char *inherit(int deposit, const struct flow_tables *wanted, u64 tick,
+static const char *inherit(int deposit, u32 tick_ms, u64 tick, struct flow_table_header *layout,
 			   struct flow_tables *heir)
 {
-	struct flow_table_header layout;
 	size_t size_bytes;
-	const char *fault = file_fault(deposit, wanted, &size_bytes);
+	const char *fault = file_fault(deposit, &size_bytes);
 	void *base;
 	int fd;
 
@@ -137,10 +162,10 @@ static const char *inherit(int deposit, const struct flow_tables *wanted, u64 ti
 	base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (base == MAP_FAILED)
 		goto close_file;
-	memcpy(&layout, base, sizeof(layout));
-	fault = layout_fault(&layout, wanted, tick);
+	memcpy(layout, base, sizeof(*layout));
+	fault = layout_fault(layout, size_bytes, tick_ms, tick);
 	if (!fault) {
-		*heir = tables_of(base, &layout, size_bytes, fd);
+		*heir = tables_of(base, layout, size_bytes, fd);
 		return NULL;
 	}
 	munmap(base, size_bytes);
@@ -149,24 +174,101 @@ close_file:
 	return fault;
 }
 
-int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, char *text, size_t text_bytes)
+static struct flow_elder elder_of(const struct flow_tables *heir,
+				  const struct flow_table_header *layout)
 {
+	(void)!mprotect(heir->header, heir->size_bytes, PROT_READ); /* against our own mistakes */
+	return (struct flow_elder){
+		.buckets = heir->buckets,
+		.workers_count = heir->workers_count,
+		.buckets_count = heir->buckets_count,
+		.incarnation = layout->incarnation,
+		.last_tick = layout->last_tick,
+		.base = heir->header,
+		.size_bytes = heir->size_bytes,
+		.fd = heir->fd,
+	};
+}
+
+int flow_tables_inherit(struct flow_tables *tables, int fd, u64 tick, struct flow_elder *elder,
+			char *text, size_t text_bytes)
+{
+	struct flow_table_header layout;
 	struct flow_tables heir;
-	const char *fault = inherit(fd, tables, tick, &heir);
+	const char *fault = inherit(fd, tables->tick_ms, tick, &layout, &heir);
 
 	if (fault) {
 		snprintf(text, text_bytes, "%s", fault);
 		return -EINVAL;
+	}
+	if (heir.workers_count != tables->workers_count ||
+	    heir.buckets_count != tables->buckets_count) {
+		*elder = elder_of(&heir, &layout);
+		return 0;
 	}
 	flow_tables_destroy(tables);
 	*tables = heir;
 	return 0;
 }
 
+void flow_elder_release(struct flow_elder *elder)
+{
+	if (!elder->buckets)
+		return;
+	munmap(elder->base, elder->size_bytes);
+	close(elder->fd);
+	*elder = (struct flow_elder){.fd = -1};
+}
+
 void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
 {
 	if (tables->header->incarnation == incarnation)
 		return;
-	memset(tables->buckets, 0, tables_bytes(tables));
+	memset(tables->buckets, 0,
+	       (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket));
 	tables->header->incarnation = incarnation;
+}
+
+/* --- For who only reads ---------------------------------------------------------------- */
+
+static const char *map(int fd, struct flow_tables *tables)
+{
+	struct flow_table_header layout;
+	size_t size_bytes;
+	const char *fault = file_fault(fd, &size_bytes);
+	void *base;
+
+	if (fault)
+		return fault;
+	base = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		return "they cannot be mapped";
+	memcpy(&layout, base, sizeof(layout));
+	fault = bounds_fault(&layout, size_bytes);
+	if (fault)
+		munmap(base, size_bytes);
+	else
+		*tables = tables_of(base, &layout, size_bytes, -1);
+	return fault;
+}
+
+int flow_tables_map(int fd, struct flow_tables *tables, char *text, size_t text_bytes)
+{
+	const char *fault = map(fd, tables);
+
+	if (!fault)
+		return 0;
+	snprintf(text, text_bytes, "%s", fault);
+	return -EINVAL;
+}
+
+/* From the end, in parts that hold whole huge pages. */
+bool flow_tables_unmap(struct flow_tables *tables)
+{
+	size_t rest_bytes = tables->size_bytes % UNMAP_BYTES;
+	size_t part_bytes = rest_bytes ? rest_bytes : UNMAP_BYTES;
+
+	tables->size_bytes -= part_bytes;
+	munmap((u8 *)tables->header + tables->size_bytes, part_bytes);
+	return tables->size_bytes == 0;
 }

@@ -122,18 +122,17 @@ struct report_worker *report_worker(const struct report *report, u32 worker)
 					worker * report->worker_bytes);
 }
 
-void report_carry_over(const struct report *from, const struct report *to)
+void report_carry_over(const struct report *from, const struct report *to, u32 worker)
 {
-	u32 workers =
-		from->workers_count < to->workers_count ? from->workers_count : to->workers_count;
 	u32 counters = from->counters_count < to->counters_count ? from->counters_count
 								 : to->counters_count;
+	const struct report_worker *old = report_worker(from, worker);
+	struct report_worker *new = report_worker(to, worker);
 
-	for (u32 i = 0; i < workers; i++) {
-		const struct report_worker *old = report_worker(from, i);
-		struct report_worker *new = report_worker(to, i);
-
-		memcpy(new->verdicts, old->verdicts, sizeof(new->verdicts));
-		memcpy(new->traffic, old->traffic, counters * sizeof(new->traffic[0]));
-	}
+	if (worker >= from->workers_count || worker >= to->workers_count)
+		return;
+	new->heartbeat = old->heartbeat;
+	new->flows_unplaced = old->flows_unplaced;
+	memcpy(new->verdicts, old->verdicts, sizeof(new->verdicts));
+	memcpy(new->traffic, old->traffic, counters * sizeof(new->traffic[0]));
 }

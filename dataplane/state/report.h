@@ -40,6 +40,8 @@ struct report_worker {
 	u64 exceptions_lost;  /* passed, but the kernel had no room for them */
 	u64 kernel_sent;      /* frames of the kernel's that went out, and of ours unasked for */
 	u64 kernel_lost;      /* such that the transmit queue did not take */
+	u64 core
+		cache_aligned; /* that it is pinned to, as the kernel numbers them; main thread's */
 	u64 verdicts[VERDICT_COUNT] cache_aligned;
 	struct report_traffic traffic[] cache_aligned;
 } cache_aligned;
@@ -68,8 +70,8 @@ void report_destroy(struct report *report);
 
 struct report_worker *report_worker(const struct report *report, u32 worker);
 
-/* Copies what the old report counted into a new one, counter by counter (the numbers of an
- * arena live on in its successor). */
-void report_carry_over(const struct report *from, const struct report *to);
+/* Copies what one worker counted in an old report into a new one, counter by counter (the numbers
+ * of an arena live on in its successor). */
+void report_carry_over(const struct report *from, const struct report *to, u32 worker);
 
 #endif

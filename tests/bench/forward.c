@@ -24,6 +24,7 @@
 #include <rte_prefetch.h>
 #include <tmmintrin.h>
 
+#include "dataplane/dpdk/cores.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/relay.h"
 #include "tests/bench/scene.h"
@@ -194,16 +195,17 @@ static void bench_open(struct bench *bench, u32 services_count)
 static bool device_open(const struct config *config, const char *program)
 {
 	struct eal_setup setup = {.program = program, .huge_pages = true};
-	struct eal_core core;
+	struct cores cores;
 	char text[256];
 	bool huge_pages;
 
-	if (eal_core_choose("auto", &core, text, sizeof(text)) < 0 ||
+	if (cores_choose("auto", &cores, text, sizeof(text)) < 0 ||
 	    ports_prepare(&ports, config->dataplane.interfaces, 1) < 0)
 		exit(1);
-	setup.worker_cpu = core.cpu;
-	setup.memory_bytes = ports_memory_bytes(&ports);
-	if (eal_start(&setup, &huge_pages) < 0 || ports_open(&ports) < 0)
+	setup.worker_cpus = cores.list;
+	setup.workers_count = 1;
+	setup.memory_bytes = ports_memory_bytes(&ports, 1);
+	if (eal_start(&setup, &huge_pages) < 0 || ports_open(&ports, 1) < 0)
 		exit(1);
 	return huge_pages;
 }
@@ -410,12 +412,12 @@ int main(int argc, char **argv)
 		bench_open(&bench_one, 1);
 	huge_pages = device_open(bench_many.scene.config, argv[0]);
 	printf("{\n");
-	if (rte_eal_remote_launch(run, &options, EAL_WORKER_LCORE) != 0)
+	if (rte_eal_remote_launch(run, &options, eal_worker_lcore(0)) != 0)
 		return 1;
 	/* rte_eal_wait_lcore() polls, and what it keeps from its core goes to the worker's. */
-	while (rte_eal_get_lcore_state(EAL_WORKER_LCORE) == RUNNING)
+	while (rte_eal_get_lcore_state(eal_worker_lcore(0)) == RUNNING)
 		usleep(10000);
-	rte_eal_wait_lcore(EAL_WORKER_LCORE);
+	rte_eal_wait_lcore(eal_worker_lcore(0));
 	printf("  \"burst\": %d, \"flows\": %d, \"huge_pages\": %s, \"tsc_ghz\": %.3f\n}\n",
 	       RELAY_BURST, FLOWS, huge_pages ? "true" : "false", (double)rte_get_tsc_hz() / 1e9);
 	ports_close(&ports);

@@ -82,7 +82,7 @@ static void tables_make(struct scene *scene)
 	must_0(arena_writer_create(tables_bytes(scene->plan) * 2 + ARENA_HEADER_BYTES, 1, 1,
 				   scene->plan->counters_count + 1, &scene->writer),
 	       "arena");
-	must_0(tables_builder_create(scene->writer, &scene->builder), "tables");
+	must_0(tables_builder_create(scene->writer, NULL, &scene->builder), "tables");
 	must_0(tables_publish(scene->builder, scene->plan, 1), "tables");
 	err = arena_attach(arena_writer_fd(scene->writer), &scene->view, message, sizeof(message));
 	must_0(err, message);
@@ -96,6 +96,7 @@ static void state_make(struct scene *scene)
 	       "flow table");
 	must_0(report_create(1, scene->plan->counters_count + 1, 1, &scene->report), "report");
 	scene->env.flows = flow_tables_of(&scene->flows, 0);
+	scene->env.flow_owners = flow_tables_owners(&scene->flows, 0);
 	scene->env.flow_buckets = scene->flows.buckets_count;
 }
 

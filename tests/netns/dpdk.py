@@ -21,9 +21,9 @@ version: 1
 fleet_seed: "000102030405060708090a0b0c0d0e0f"
 dataplane:
   interfaces:
-    - { name: uplink0, device: "%s", gateway_mac: "02:00:00:00:00:fe", exception: off }
+    - { name: uplink0, device: "%s", gateway_mac: "02:00:00:00:00:fe", exception: off%s }
   flows: 10K
-services:
+%sservices:
   - name: web
     vip: 203.0.113.10
     protocol: tcp
@@ -145,10 +145,10 @@ class Wire:
 
 
 class Lab:
-    def __init__(self, programs, device, wire, scratch):
+    def __init__(self, programs, device, wire, scratch, keys=("", "")):
         self.programs, self.wire_name, self.scratch = programs, wire, scratch
         self.config = scratch + "/config.yaml"
-        self.text = CONFIG % device
+        self.text = CONFIG % (device, *keys)
         self.shuntd = None
         self.start(self.text)
 
@@ -204,6 +204,13 @@ class Lab:
             backends[port] = socket.inet_ntoa(outer[16:20])
         check(len(backends) == len(ports), "%d of %d came" % (len(backends), len(ports)))
         return backends
+
+    def frame(self, port, flags):
+        return frame(self.station, packet(port, flags))
+
+    def reconnect(self):
+        """A tap's interface is made anew with its engine."""
+        self.wire = Wire(self.wire_name)
 
     def stop(self):
         start = time.monotonic()
@@ -323,7 +330,7 @@ def test_another_incarnation_clears_flows(lab):
 def test_another_abi(lab):
     lab.shuntd.do("mode abi")
     lab.shuntd.do("hangup")
-    lab.engine.wait_for("arena ABI 99 .* this program reads ABI 1")
+    lab.engine.wait_for("arena ABI 99 .* this program reads ABI 2")
     lab.forward(range(4000, 4010), ACK)
     lab.shuntd.wait_for("gone")
 
@@ -385,11 +392,23 @@ def test_stopped_dataplane_keeps_its_flows(lab):
         stopped.end()
 
 
-def test_another_size_begins_empty(lab):
+def test_another_size_takes_flows_over(lab):
+    """Each with its next packet."""
     lab.engine.end()
     lab.shuntd.wait_for("gone")
     lab.start(lab.text.replace("flows: 10K", "flows: 1M"))
-    lab.engine.wait_for("starts without the flows .*: they are smaller than `flows:` asks for", 20)
+    lab.engine.wait_for("takes over the flows of the dataplane before it one by one", 20)
+    lab.shuntd.wait_for("attached epoch=1 writable=0 heritable=1")
+    lab.settled(generation=1, flows=0)
+    lab.forward(range(6000, 6020), ACK)  # the first ten were known
+    lab.settled(flow=10, maglev=10, flows=20)
+
+
+def test_another_timeout_begins_empty(lab):
+    lab.engine.end()
+    lab.shuntd.wait_for("gone")
+    lab.start(lab.text.replace("flows: 10K", "flows: 1M\n  flow_timeout: 1m"))
+    lab.engine.wait_for("starts without the flows .*: their ages count otherwise", 20)
     lab.shuntd.wait_for("attached epoch=1 writable=0 heritable=1")
     lab.settled(generation=1, flows=0)
     lab.forward(range(6000, 6010), ACK)
@@ -430,14 +449,16 @@ SESSION = [
 SUCCESSION = [
     test_successor_has_the_flows,
     test_stopped_dataplane_keeps_its_flows,
-    test_another_size_begins_empty,
+    test_another_size_takes_flows_over,
+    test_another_timeout_begins_empty,
     test_forwards_without_flows,
 ]
 
 
-def run_lab(programs, name, device, wire, tests, kernel_name):
+def run_lab(programs, name, device, wire, tests, kernel_name, keys=("", "")):
+    """keys: more of the interface, more of the dataplane."""
     with tempfile.TemporaryDirectory(dir="/run") as scratch:
-        lab = Lab(programs, device, wire, scratch)
+        lab = Lab(programs, device, wire, scratch, keys)
         try:
             lab.engine.wait_for("waits for shuntd", 20)
             lab.attach()
@@ -466,17 +487,19 @@ def inside(programs):
     run_lab(programs, "net_af_packet", "net_af_packet0,iface=lb1", "client1", COMMON + SUCCESSION, "lb1")
 
 
-def main():
+def enter(script, inside):
+    """Runs inside(programs) in namespaces of its own."""
     programs = [os.path.realpath(path) for path in sys.argv[1:3]]
     if len(sys.argv) == 4:
-        return inside(programs)
+        inside(programs)
+        return
     if not os.path.exists("/dev/net/tun"):
         skip("/dev/net/tun is missing: modprobe tun")
     if subprocess.run(["unshare", "-Urnm", "true"], stderr=subprocess.DEVNULL).returncode:
         skip("user namespaces are refused: sysctl -w kernel.unprivileged_userns_clone=1")
-    os.execvp("unshare", ["unshare", "-Urnm", "/usr/bin/python3", os.path.realpath(__file__)] +
+    os.execvp("unshare", ["unshare", "-Urnm", "/usr/bin/python3", os.path.realpath(script)] +
               programs + ["inside"])
 
 
 if __name__ == "__main__":
-    main()
+    enter(__file__, inside)

@@ -70,7 +70,7 @@ static void arena_make(struct stand_in *in)
 	must("arena",
 	     arena_writer_create(tables_bytes(in->plan) * 4 + ARENA_HEADER_BYTES, in->epoch,
 				 in->incarnation, in->plan->counters_count + 1, &in->writer));
-	must("builder", tables_builder_create(in->writer, &in->builder));
+	must("builder", tables_builder_create(in->writer, NULL, &in->builder));
 	must("tables", tables_publish(in->builder, in->plan, 1));
 }
 
@@ -170,37 +170,68 @@ static u64 flows_count(const struct flow_table_header *header)
 		(const struct flow_bucket *)((const u8 *)header + FLOW_TABLE_HEADER_BYTES);
 	u64 count = 0;
 
-	for (u32 i = 0; header && i < header->buckets_count; i++)
+	for (u64 i = 0; header && i < (u64)header->workers_count * header->buckets_count; i++)
 		for (u32 k = 0; k < FLOW_BUCKET_ENTRIES; k++)
 			count += buckets[i].entries[k] != 0;
 	return count;
 }
 
+/* What all workers have together. */
+struct totals {
+	u64 heartbeat, refused, packets, bytes, verdicts[VERDICT_COUNT];
+	u64 generation, swept; /* the lowest */
+};
+
+static struct totals report_sum(const struct report *report)
+{
+	struct totals sum = {.generation = ~0ull, .swept = ~0ull};
+
+	for (u32 k = 0; k < report->workers_count; k++) {
+		const struct report_worker *worker = report_worker(report, k);
+
+		sum.heartbeat += worker->heartbeat;
+		sum.refused += worker->roots_refused;
+		if (worker->generation < sum.generation)
+			sum.generation = worker->generation;
+		if (worker->swept_generation < sum.swept)
+			sum.swept = worker->swept_generation;
+		for (u32 i = 0; i < report->counters_count; i++) {
+			sum.packets += worker->traffic[i].packets;
+			sum.bytes += worker->traffic[i].bytes;
+		}
+		for (u32 i = 0; i < VERDICT_COUNT; i++)
+			sum.verdicts[i] += worker->verdicts[i];
+	}
+	return sum;
+}
+
+static u64 forwarded(const struct report_worker *worker)
+{
+	return worker->verdicts[VERDICT_FLOW] + worker->verdicts[VERDICT_MAGLEV];
+}
+
 static void report_tell(const struct stand_in *in)
 {
-	const struct report_worker *worker;
-	u64 packets = 0, bytes = 0;
+	struct totals sum;
 
 	if (!in->report.header) {
 		puts("report none");
 		return;
 	}
-	worker = report_worker(&in->report, 0);
-	for (u32 i = 0; i < in->report.counters_count; i++) {
-		packets += worker->traffic[i].packets;
-		bytes += worker->traffic[i].bytes;
-	}
+	sum = report_sum(&in->report);
 	printf("report epoch=%llu heartbeat=%llu generation=%llu swept=%llu refused=%llu flows=%llu "
 	       "packets=%llu bytes=%llu",
-	       (unsigned long long)in->report.epoch, (unsigned long long)worker->heartbeat,
-	       (unsigned long long)worker->generation, (unsigned long long)worker->swept_generation,
-	       (unsigned long long)worker->roots_refused,
-	       (unsigned long long)flows_count(in->flows), (unsigned long long)packets,
-	       (unsigned long long)bytes);
+	       (unsigned long long)in->report.epoch, (unsigned long long)sum.heartbeat,
+	       (unsigned long long)sum.generation, (unsigned long long)sum.swept,
+	       (unsigned long long)sum.refused, (unsigned long long)flows_count(in->flows),
+	       (unsigned long long)sum.packets, (unsigned long long)sum.bytes);
+	for (u32 k = 0; k < in->report.workers_count; k++)
+		printf(" worker%u=%llu core%u=%llu", k,
+		       (unsigned long long)forwarded(report_worker(&in->report, k)), k,
+		       (unsigned long long)report_worker(&in->report, k)->core);
 	for (u32 i = 0; i < VERDICT_COUNT; i++)
-		if (worker->verdicts[i])
-			printf(" %s=%llu", verdict_reason(i),
-			       (unsigned long long)worker->verdicts[i]);
+		if (sum.verdicts[i])
+			printf(" %s=%llu", verdict_reason(i), (unsigned long long)sum.verdicts[i]);
 	puts("");
 }
 

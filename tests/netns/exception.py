@@ -23,6 +23,7 @@ GATEWAY2 = {"IPv4": "192.0.2.3", "IPv6": "2001:db8:ffff::3"}
 WIRE_MTU = 1500  # net_tap sends no more
 FOLLOWED_SECONDS = 1.0
 HOLD_SECONDS = 5.0
+ASKED = 128
 daemons = {}
 attached = {}
 
@@ -408,6 +409,40 @@ def new_interface_is_found():
     served(21090)
 
 
+def two_workers():
+    """Datagrams to the balancer itself, each of a flow of its own, come to both; what the kernel
+    answers goes out by the first, after which its wire's end would send the flow's next there."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        print("skip two workers: they need two cores", flush=True)
+        return
+    text = lab.config_read()
+    expect(text.count("  flows: ") == 1, "the configuration has no `flows:`")
+    lab.config_write(text.replace("  flows: ", f"  workers: \"{cores[0]},{cores[1]}\"\n  flows: "))
+    kill("shunt-dpdk")
+    engine_starts()
+    plug()
+    within(15, "two workers take over", lambda: len(workers()) == 2 and through(LB0_MAC)())
+    with background(*peer("lb", "echo", LB["IPv4"], 7)) as server:
+        server.stdout.readline()
+        lab.run(*peer("router", "ping", LB["IPv4"], 84))
+        before = workers()
+        answered = int(lab.run(*peer("router", "ask", LB["IPv4"], 7, ASKED)))
+    came = [now - old for now, old in zip(workers(), before)]
+    expect(answered == ASKED, f"{answered} of {ASKED} were answered; the workers had {came}")
+    expect(came[1] >= ASKED // 8 and sum(came) >= ASKED, f"the workers had {came}")
+    served(21100)
+    lab.config_write(text)
+    print(f"ok   two workers: of {ASKED} datagrams to the balancer itself and what came beside them "
+          f"they had {came[0]} and {came[1]}, and all were answered", flush=True)
+
+
+def workers():
+    """The packets that each has had."""
+    return [w["packets"] for w in lab.show("workers")
+            if w["pid"] == daemons["shunt-dpdk"].pid]
+
+
 def name_is_taken():
     """Forwarding goes on, and one sentence says what is lost."""
     kill("shunt-dpdk")
@@ -448,6 +483,7 @@ def main():
                 print(f"ok   a TCP session went on all the while: {told[0]} lines, the longest "
                       f"silence {float(told[1]):.2f} s", flush=True)
         new_interface_is_found()
+        two_workers()
         name_is_taken()
     except Broken as broken:
         print(f"FAIL: {broken}")

@@ -3,6 +3,9 @@
 
 usage: exception_peer.py ping ADDRESS BYTES      one echo of an IP packet of that size; exit 0 or 1
        exception_peer.py serve ADDRESS PORT      TCP echo, for ever; says so when it does
+       exception_peer.py echo ADDRESS PORT       UDP echo, for ever; says so when it does
+       exception_peer.py ask ADDRESS PORT COUNT  a datagram from each of so many ports of ours; prints
+                                                 how many were answered
        exception_peer.py hold ADDRESS PORT       a line every 50 ms over one TCP connection, until
                                                  standard input ends; prints how many came back
        exception_peer.py send SOURCE VIP BYTES   one TCP segment with DF, of that size as an IP packet
@@ -65,6 +68,29 @@ def serve(address, port):
         threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
 
 
+def echo(address, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((address, port))
+        print("echoes", flush=True)
+        while True:
+            sock.sendto(*sock.recvfrom(100))
+
+
+def ask(address, port, count):
+    waiting, end = [], time.monotonic() + 5
+    for _ in range(count):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.connect((address, port))
+        sock.send(b"?")
+        waiting.append(sock)
+    while waiting and time.monotonic() < end:
+        for sock in select.select(waiting, [], [], 0.1)[0]:
+            sock.recv(100)
+            waiting.remove(sock)
+    print(count - len(waiting), flush=True)
+    return 0
+
+
 def hold(address, port):
     count, longest, last = 0, 0.0, time.monotonic()
     with socket.create_connection((address, port), timeout=10) as connection:
@@ -120,7 +146,8 @@ def listen(interface, seconds):
 
 def main():
     what, arguments = sys.argv[1], sys.argv[2:]
-    commands = {"ping": ping, "serve": serve, "hold": hold, "send": send, "listen": listen}
+    commands = {"ping": ping, "serve": serve, "echo": echo, "ask": ask, "hold": hold,
+                "send": send, "listen": listen}
     return commands[what](*[int(a) if a.isdigit() else a for a in arguments])
 
 

@@ -133,7 +133,7 @@ static void report_send(struct fake *fake, u32 counters_count)
 	if (report_create(1, counters_count, fake->newest.epoch, &fake->report) < 0)
 		exit(1);
 	if (old.header) {
-		report_carry_over(&old, &fake->report);
+		report_carry_over(&old, &fake->report, 0);
 		report_destroy(&old);
 	}
 	attach_prepare(&message, ATTACH_REPORT);

@@ -317,7 +317,7 @@ unharmed
 echo "- another ABI"
 fake_does hello up0 - 99
 eventually "refused" value_is 0 fake_says attached
-[[ $(tell state) == *"writes arena ABI 1, this dataplane "*" reads arena ABI 99"* ]] ||
+[[ $(tell state) == *"writes arena ABI 2, this dataplane "*" reads arena ABI 99"* ]] ||
 	fail "the refusal does not name both versions: $(tell state)"
 fake_does hello up0 -
 eventually "it catches up" caught_up
@@ -341,6 +341,29 @@ reload true
 is "swept" "$(backend 10.0.1.5 .number)" "$first"
 is "its counter starts anew" "$(backend 10.0.1.5 .packets)" 0
 [ "$(backend 10.0.1.1 .packets)" -ge 10 ] || fail "the other backend's counter is gone"
+eventually "it catches up" caught_up
+
+echo "- an operator's drain"
+is "by GET" "$(get 'drain?backend=10.0.1.1' | jq -r .error)" "/v1/drain wants POST"
+is "by POST" "$(post drains | jq -r .error)" "/v1/drains wants GET"
+[[ $(post drain | jq -r .error) == "say which backend"* ]] || fail "of no backend"
+is "of nobody" "$(post 'drain?backend=10.0.1.9&service=web' | jq -r .error)" \
+	"service web has no backend 10.0.1.9, but 10.0.1.1 and 10.0.1.5"
+is "of nothing" "$(post 'undrain?backend=%ff%fe' | jq -r '.error | length > 0')" true
+fake_does stick
+is "services" "$(post 'drain?backend=10.0.1.1' | jq -c '[.changed, .warnings]')" '[1,[]]'
+is "state" "$(backend 10.0.1.1 .state)" drain
+is "slots" "$(backend 10.0.1.1 .slots)" 0
+sleep 0.5 # time enough to count
+is "flows, while a dataplane may have more" "$(get drains | jq -c '[.[].flows]')" '[null]'
+fake_does follow
+eventually "flows are counted" value_is 0 backend 10.0.1.1 .flows
+is "the last one" "$(post 'drain?backend=10.0.1.5&service=web' | jq -r '.warnings[]')" \
+	"service web has no backend left for new flows: they are dropped"
+for backend in 10.0.1.1 10.0.1.5; do
+	is "undrained" "$(post "undrain?backend=$backend" | jq -r '.backends[].drain')" null
+done
+is "drains" "$(get drains)" '[]'
 eventually "it catches up" caught_up
 
 echo "- killed and started again, everything keeps its number"
@@ -377,10 +400,10 @@ eventually "it catches up" caught_up
 
 echo "- numbers that can't be kept are not published"
 rm -r "$state"
-before=$(status .generation) number=$(backend 10.0.1.2 .number)
+before=$(grep -c "(configuration)" "$work/log") number=$(backend 10.0.1.2 .number)
 write_config 1 10.0.1.6
 [[ $(post reload | jq -r .error) == "cannot keep the numbers in $state"* ]] || fail "not refused"
-is "generation" "$(status .generation)" "$before"
+is "published" "$(grep -c "(configuration)" "$work/log")" "$before"
 is "the new backend" "$(backend 10.0.1.6 .number)" ""
 is "the old one" "$(backend 10.0.1.2 .number)" "$number"
 ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fc dev up0 nud permanent

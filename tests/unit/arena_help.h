@@ -74,8 +74,10 @@ static inline void arena_help_fill(struct arena_help *help, const struct fixture
 	maglev_offset = arena_help_copy(help, &used, fixture->maglev, sizeof(fixture->maglev));
 	services = (struct service *)(help->base + root.services_offset);
 	for (u32 i = 0; i < FIXTURE_SERVICES; i++)
-		if (services[i].kind == SERVICE_ACTIVE)
+		if (services[i].kind == SERVICE_ACTIVE) {
 			services[i].maglev_offset += maglev_offset;
+			services[i].previous_offset += maglev_offset;
+		}
 	help->root_offset = arena_help_copy(help, &used, &root, sizeof(root));
 	frame_require(used <= help->size_bytes);
 	arena_help_sign(help);

@@ -108,10 +108,13 @@ static void twins_rounds(struct twins *twins, struct random *random, u32 flow_bu
 		for (u32 i = 0; i < twins->burst.count; i++)
 			twins_compare(twins, i);
 		twins_compare_unplaced(twins);
-		if (flow_buckets)
-			assert_memory_equal(twins->one_by_one->env.flows,
-					    twins->together->env.flows,
-					    flow_buckets * sizeof(struct flow_bucket));
+		if (!flow_buckets)
+			continue;
+		assert_memory_equal(twins->one_by_one->env.flows, twins->together->env.flows,
+				    flow_buckets * sizeof(struct flow_bucket));
+		assert_memory_equal(twins->one_by_one->env.flow_owners,
+				    twins->together->env.flow_owners,
+				    flow_buckets * sizeof(struct flow_owners));
 	}
 	fixture_free(twins->one_by_one);
 	fixture_free(twins->together);

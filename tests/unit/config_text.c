@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What people read and write: addresses, prefixes, and the caret below a line. */
+#include "config/near.h"
 #include "tests/unit/config_help.h"
 
 /* Text forms. */
@@ -166,13 +167,46 @@ static void caret_window(void **state)
 	}
 }
 
+/* Names that don't exist. */
+
+static void nearest_first(void **state)
+{
+	static const char *const names[] = {"mail", "web4", "dns", "web", "web6", "web4", "weob"};
+	struct near near = {.wanted = "web5"}, none = {.wanted = "web"};
+	char text[NEAR_TEXT_MAX];
+
+	assert_string_equal(near_text(&none, text), ", nor any other");
+	near_note(&near, "dns");
+	assert_string_equal(near_text(&near, text), ", but dns");
+	near_note(&near, "mail");
+	assert_string_equal(near_text(&near, text), ", but dns and mail");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		near_note(&near, names[i]);
+	assert_string_equal(near_text(&near, text), ", but web4, web and web6");
+}
+
+/* Durations, of options too. */
+
+static void durations(void **state)
+{
+	char text[DURATION_TEXT_MAX];
+	u64 ms = 7;
+
+	assert_int_equal(duration_parse("90s", &ms), 0);
+	assert_int_equal(ms, 90000);
+	assert_string_equal(duration_format(ms, text), "90s");
+	assert_string_equal(duration_format(300000, text), "5m");
+	assert_int_equal(duration_parse("5", &ms), -EINVAL);
+	assert_int_equal(duration_parse("m", &ms), -EINVAL);
+	assert_int_equal(duration_parse("-1s", &ms), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addr_forms),
-		cmocka_unit_test(prefix_forms),
-		cmocka_unit_test(caret_lines),
-		cmocka_unit_test(caret_window),
+		cmocka_unit_test(addr_forms),    cmocka_unit_test(prefix_forms),
+		cmocka_unit_test(caret_lines),   cmocka_unit_test(caret_window),
+		cmocka_unit_test(nearest_first), cmocka_unit_test(durations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,10 +35,20 @@ static void publish(const struct fixture *fixture)
 	memcpy(state->backends, fixture->backends, sizeof(state->backends));
 	memcpy(state->maglev, fixture->maglev, sizeof(state->maglev));
 	memcpy(state->flows, fixture->env.flows, sizeof(state->flows));
+	memcpy(state->flow_owners, fixture->env.flow_owners, sizeof(state->flow_owners));
 	state->seed = fixture->env.tables.seed;
 	state->station = fixture->station;
 	state->tick = fixture->env.tick;
 	state->unmatched_pass = fixture->env.tables.unmatched_pass;
+}
+
+static void assert_flows_equal(const struct fixture *fixture)
+{
+	const struct check_state *state = kernel.state;
+
+	assert_memory_equal(state->flows, fixture->env.flows, sizeof(state->flows));
+	assert_memory_equal(state->flow_owners, fixture->env.flow_owners,
+			    sizeof(state->flow_owners));
 }
 
 static void check_frame(struct fixture *fixture, const struct frame *frame, const char *name)
@@ -85,7 +95,7 @@ static void every_sample_comes_out_the_same(void **state)
 		check_frame(fixture, &frame, samples[i].name);
 		compared++;
 	}
-	assert_memory_equal(kernel.state->flows, fixture->env.flows, sizeof(kernel.state->flows));
+	assert_flows_equal(fixture);
 	assert_true(compared > 80);
 	fixture_free(fixture);
 }
@@ -101,8 +111,7 @@ static void random_traffic_comes_out_the_same(void **state)
 
 		if (i % FRAMES_BETWEEN_CHANGES == 0) {
 			if (i > 0)
-				assert_memory_equal(kernel.state->flows, fixture->env.flows,
-						    sizeof(kernel.state->flows));
+				assert_flows_equal(fixture);
 			traffic_change(&random, fixture);
 			publish(fixture);
 		}

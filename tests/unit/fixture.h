@@ -132,6 +132,7 @@ static inline struct service *fixture_service(struct fixture *fixture, const cha
 	*service = (struct service){
 		.vip = addr,
 		.maglev_offset = fixture->maglev_used * sizeof(u16),
+		.previous_offset = fixture->maglev_used * sizeof(u16),
 		.maglev_size = FIXTURE_SLOTS,
 		.backends_first = v6 ? FIXTURE_SET : 0,
 		.backends_count = FIXTURE_SET,
@@ -213,6 +214,8 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 		fixture->env.flows = aligned_alloc(64, flows_bytes);
 		frame_require(fixture->env.flows);
 		memset(fixture->env.flows, 0, flows_bytes);
+		fixture->env.flow_owners = calloc(flow_buckets, sizeof(struct flow_owners));
+		frame_require(fixture->env.flow_owners);
 	}
 	return fixture;
 }
@@ -220,6 +223,7 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 static inline void fixture_free(struct fixture *fixture)
 {
 	free(fixture->env.flows);
+	free(fixture->env.flow_owners);
 	free(fixture);
 }
 

@@ -163,7 +163,7 @@ static void services_never_share_an_entry(void **state)
 			if (hit.bucket)
 				fail_msg("port %u: service %u meets service %u's entry", port,
 					 i + 1, flow_entry_backend(hit.bucket->entries[hit.slot]));
-			forward_place(env, &services[i], &key, (u16)(i + 1));
+			forward_place(env, &services[i], &key, (u16)(i + 1), false);
 			hit = forward_find(env, &services[i], &key);
 			if (!hit.bucket)
 				continue;
@@ -339,7 +339,7 @@ static void a_full_bucket_overflows_then_evicts(void **state)
 		}
 		if (same || first_of(&key) != first || second_of(&key) != second)
 			continue;
-		assert_int_equal(forward_place(env, &raw_service, &key, (u16)(placed + 1)),
+		assert_int_equal(forward_place(env, &raw_service, &key, (u16)(placed + 1), false),
 				 FORWARD_PLACED);
 		hit = forward_find(env, &raw_service, &key);
 		assert_non_null(hit.bucket);
@@ -366,7 +366,7 @@ static void a_full_bucket_overflows_then_evicts(void **state)
 
 		if (first_of(&key) != first || second_of(&key) != second)
 			continue;
-		assert_int_equal(forward_place(env, &raw_service, &key, 99),
+		assert_int_equal(forward_place(env, &raw_service, &key, 99, false),
 				 tries == 0 ? FORWARD_OVERWROTE : FORWARD_NO_ROOM);
 		assert_int_equal(forward_find(env, &raw_service, &key).bucket != NULL, tries == 0);
 		assert_memory_equal(&before[1], &env->flows[second], sizeof(before[1]));
@@ -379,6 +379,38 @@ static void a_full_bucket_overflows_then_evicts(void **state)
 	fixture_free(fixture);
 }
 
+/* A flow of which only the SYN was seen takes no bucket's last place, however full the table: a
+ * SYN flood leaves room for flows that speak. */
+static void an_opening_flow_leaves_the_last_place(void **state)
+{
+	struct fixture *fixture = fixture_new(BUCKETS);
+	struct env *env = &fixture->env;
+	enum forward_record last = FORWARD_NOT_DUE;
+	struct flow_key key;
+
+	for (u32 i = 0; i < 20000; i++) {
+		key = key_numbered(fixture, i);
+		last = forward_place(env, &raw_service, &key, 1, true);
+		for (u32 k = 0; k < BUCKETS; k++) /* none to be driven out */
+			for (u32 entry = 0; entry < FLOW_BUCKET_ENTRIES; entry++)
+				env->flows[k].ages[entry] &= (u8)~FLOW_PROBATION;
+	}
+	assert_int_equal(last, FORWARD_NO_ROOM);
+	for (u32 k = 0; k < BUCKETS; k++) {
+		u32 slot;
+
+		assert_int_equal(flow_bucket_room(&env->flows[k], env->tick, &slot),
+				 FLOW_BUCKET_ENTRIES - 1);
+	}
+	assert_int_equal(forward_place(env, &raw_service, &key, 1, false), FORWARD_PLACED);
+
+	/* One on probation gives way to the next SYN. */
+	env->flows[first_of(&key)].ages[3] |= FLOW_PROBATION;
+	env->flows[second_of(&key)].ages[3] |= FLOW_PROBATION;
+	assert_int_equal(forward_place(env, &raw_service, &key, 1, true), FORWARD_OVERWROTE);
+	fixture_free(fixture);
+}
+
 /* A newcomer written over a dead entry tells so: a packet of the dead flow later in the same
  * burst has found that slot already. */
 static void taking_a_dead_entry_is_told(void **state)
@@ -388,12 +420,12 @@ static void taking_a_dead_entry_is_told(void **state)
 	struct flow_key old = key_numbered(fixture, 0), new;
 	u32 i = 1;
 
-	assert_int_equal(forward_place(env, &raw_service, &old, 1), FORWARD_PLACED);
+	assert_int_equal(forward_place(env, &raw_service, &old, 1, false), FORWARD_PLACED);
 	do
 		new = key_numbered(fixture, i++);
 	while (first_of(&new) != first_of(&old));
 	env->tick = 33;
-	assert_int_equal(forward_place(env, &raw_service, &new, 2), FORWARD_OVERWROTE);
+	assert_int_equal(forward_place(env, &raw_service, &new, 2, false), FORWARD_OVERWROTE);
 	fixture_free(fixture);
 }
 
@@ -417,7 +449,7 @@ static void churn_open(struct fixture *fixture, u32 flow, struct churn *churn)
 	struct flow_hit hit;
 
 	churn->overwrote +=
-		forward_place(&fixture->env, &raw_service, &key, 1) == FORWARD_OVERWROTE;
+		forward_place(&fixture->env, &raw_service, &key, 1, false) == FORWARD_OVERWROTE;
 	hit = forward_find(&fixture->env, &raw_service, &key);
 	churn->opened++;
 	churn->unplaced += hit.bucket == NULL;
@@ -518,6 +550,7 @@ int main(void)
 		cmocka_unit_test(room_counts_the_living),
 		cmocka_unit_test(indexes_stay_inside),
 		cmocka_unit_test(a_full_bucket_overflows_then_evicts),
+		cmocka_unit_test(an_opening_flow_leaves_the_last_place),
 		cmocka_unit_test(taking_a_dead_entry_is_told),
 		cmocka_unit_test(at_half_load_every_flow_finds_room),
 		cmocka_unit_test(at_any_load_the_established_stay),

@@ -374,6 +374,81 @@ static void tcp_is_recorded_after_its_opening(void **state)
 	fixture_free(fixture);
 }
 
+/* Lets every slot have changed hands a moment ago. */
+static void move_all(struct fixture *fixture, u16 previous, u16 present)
+{
+	const u32 half = FIXTURE_MAGLEV / 2;
+
+	frame_require(fixture->maglev_used <= half);
+	for (u32 i = 0; i < half; i++) {
+		fixture->maglev[i] = present;
+		fixture->maglev[half + i] = previous;
+	}
+	for (u32 i = 0; i < FIXTURE_SERVICES; i++)
+		if (fixture->services[i].kind == SERVICE_ACTIVE)
+			fixture->services[i].previous_offset =
+				fixture->services[i].maglev_offset + half * sizeof(u16);
+}
+
+/* A handshake that began before the slot moved ends where it began. */
+static void a_moved_slot_keeps_its_handshakes(void **state)
+{
+	struct fixture *fixture = fixture_new(FLOW_BUCKETS);
+
+	point_all(fixture, 1);
+	expect(fixture, &syn, VERDICT_MAGLEV, 1);
+	assert_int_equal(entries_used(fixture), 0);
+	move_all(fixture, 1, 2);
+	expect(fixture, &ack, VERDICT_MAGLEV, 1);
+	assert_int_equal(entries_used(fixture), 1);
+	move_all(fixture, 3, 4);
+	expect(fixture, &ack, VERDICT_FLOW, 1);
+	fixture_free(fixture);
+}
+
+/* One that begins in a moved slot begins at the present backend and is remembered with its SYN,
+ * whatever the slot does next. */
+static void a_moved_slot_remembers_a_syn(void **state)
+{
+	struct fixture *fixture = fixture_new(FLOW_BUCKETS);
+
+	move_all(fixture, 1, 2);
+	expect(fixture, &syn, VERDICT_MAGLEV, 2);
+	assert_int_equal(entries_used(fixture), 1);
+	move_all(fixture, 1, 3);
+	expect(fixture, &syn, VERDICT_FLOW, 2);
+	expect(fixture, &ack, VERDICT_FLOW, 2);
+	assert_int_equal(entries_used(fixture), 1);
+
+	/* A new connection of the same flow doesn't go to a backend that takes none. */
+	fixture->backends[2].flags |= BACKEND_NO_NEW;
+	expect(fixture, &syn, VERDICT_MAGLEV, 3);
+	expect(fixture, &ack, VERDICT_FLOW, 3);
+	assert_int_equal(entries_used(fixture), 1);
+
+	/* A slot that is back where it was is not moved. */
+	fixture->backends[3].flags |= BACKEND_NO_NEW;
+	move_all(fixture, 1, 1);
+	expect(fixture, &syn, VERDICT_MAGLEV, 1);
+	assert_int_equal(entries_used(fixture), 0);
+	fixture_free(fixture);
+}
+
+/* The previous backend counts only while it is there. */
+static void a_moved_slot_forgets_who_is_gone(void **state)
+{
+	struct fixture *fixture = fixture_new(FLOW_BUCKETS);
+
+	move_all(fixture, BACKEND_GONE, 2);
+	expect(fixture, &ack, VERDICT_MAGLEV, 2);
+	fixture_free(fixture);
+	fixture = fixture_new(FLOW_BUCKETS);
+	move_all(fixture, 1, 0); /* nobody takes new flows */
+	expect(fixture, &syn, VERDICT_NO_BACKEND, 0);
+	expect(fixture, &ack, VERDICT_MAGLEV, 1);
+	fixture_free(fixture);
+}
+
 static void udp_is_recorded_at_once(void **state)
 {
 	struct fixture *fixture = fixture_new(FLOW_BUCKETS);
@@ -542,6 +617,9 @@ int main(void)
 		cmocka_unit_test(headroom_may_lack),
 		cmocka_unit_test(the_path_takes_exactly_its_mtu),
 		cmocka_unit_test(tcp_is_recorded_after_its_opening),
+		cmocka_unit_test(a_moved_slot_keeps_its_handshakes),
+		cmocka_unit_test(a_moved_slot_remembers_a_syn),
+		cmocka_unit_test(a_moved_slot_forgets_who_is_gone),
 		cmocka_unit_test(udp_is_recorded_at_once),
 		cmocka_unit_test(every_form_of_key_is_remembered),
 		cmocka_unit_test(a_draining_backend_keeps_its_flows_only),

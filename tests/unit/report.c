@@ -183,11 +183,18 @@ static void counters_live_on_in_the_next_report(void **state)
 
 	assert_int_equal(report_create(2, 10, 1, &from), 0);
 	assert_int_equal(report_create(3, 8, 2, &to), 0);
+	report_worker(&from, 0)->verdicts[VERDICT_FLOW] = 4;
 	report_worker(&from, 1)->verdicts[VERDICT_FLOW] = 5;
+	report_worker(&from, 1)->heartbeat = 9;
+	report_worker(&from, 1)->flows_unplaced = 3;
 	report_worker(&from, 1)->traffic[7].packets = 6;
 	report_worker(&from, 1)->traffic[9].packets = 7;
 	report_worker(&from, 1)->generation = 8;
-	report_carry_over(&from, &to);
+	report_carry_over(&from, &to, 1);
+	report_carry_over(&from, &to, 2); /* it had none */
+	assert_true(report_worker(&to, 0)->verdicts[VERDICT_FLOW] == 0);
+	assert_true(report_worker(&to, 1)->heartbeat == 9);
+	assert_true(report_worker(&to, 1)->flows_unplaced == 3);
 	assert_true(report_worker(&to, 1)->verdicts[VERDICT_FLOW] == 5);
 	assert_true(report_worker(&to, 1)->traffic[7].packets == 6);
 	assert_true(report_worker(&to, 1)->generation == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What shuntd does with flow tables: it keeps what a dataplane leaves behind and hands it to one
- * that wants it, and never what another one still has. */
+ * that wants it, and never what another one still has; and it knows whether it knows them all. */
 #include "controlplane/session.h"
 
 #include <stdlib.h>
@@ -112,13 +112,14 @@ static int call(struct fixture *fixture, u32 flags, ino_t *flows)
 	return dataplane;
 }
 
-/* It answers, with flow tables of its own unless flows_fd is -1. */
-static void answer(struct fixture *fixture, int dataplane, int flows_fd)
+/* It answers, with flow tables of its own unless flows_fd is -1; its worker uses a generation. */
+static void answer_using(struct fixture *fixture, int dataplane, int flows_fd, u64 generation)
 {
 	struct attach_message message;
 	struct report report;
 
 	assert_int_equal(report_create(1, 10, fixture->epoch, &report), 0);
+	report_worker(&report, 0)->generation = generation;
 	attach_prepare(&message, ATTACH_REPORT);
 	message.epoch = fixture->epoch;
 	int fds[2] = {report.fd, flows_fd};
@@ -126,6 +127,11 @@ static void answer(struct fixture *fixture, int dataplane, int flows_fd)
 	assert_int_equal(attach_send(dataplane, &message, fds, flows_fd < 0 ? 1 : 2), 0);
 	turn(fixture);
 	report_destroy(&report);
+}
+
+static void answer(struct fixture *fixture, int dataplane, int flows_fd)
+{
+	answer_using(fixture, dataplane, flows_fd, 1);
 }
 
 static void hang_up(struct fixture *fixture, int dataplane)
@@ -244,6 +250,50 @@ static void flows_come_with_the_first_arena_only(void **state)
 	hang_up(fixture, dataplane);
 }
 
+/* Whose flow tables are to be counted, at a generation: "live" and "left" ones, in this order. */
+static bool counted(const struct fixture *fixture, u64 generation, ino_t live, ino_t left)
+{
+	struct session_flows list[SESSION_FLOWS_MAX];
+	size_t count, wanted = (live != NONE) + (left != NONE);
+
+	if (!sessions_flows(fixture->sessions, generation, list, &count))
+		return false;
+	assert_int_equal(count, wanted);
+	if (live != NONE)
+		assert_true(list[0].live && file_of(list[0].fd) == live);
+	if (left != NONE)
+		assert_true(!list[wanted - 1].live && file_of(list[wanted - 1].fd) == left);
+	return true;
+}
+
+/* A dataplane that is coming, or still uses older tables, may hold flows that nobody counts. */
+static void flows_are_known_once_all_have_told(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = memfd_create("flows", MFD_CLOEXEC), first, second;
+	ino_t left, got, file = file_of(fd);
+
+	assert_false(counted(fixture, 0, NONE, NONE)); /* nobody is here: nobody knows */
+	first = call(fixture, 0, &got);
+	assert_false(counted(fixture, 0, NONE, NONE));
+	answer_using(fixture, first, fd, 5);
+	assert_true(counted(fixture, 5, file, NONE));
+	assert_false(counted(fixture, 6, file, NONE));
+	second = call(fixture, 0, &got);
+	assert_false(counted(fixture, 5, file, NONE));
+	answer_using(fixture, second, -1, 7); /* forwards statelessly */
+	assert_true(counted(fixture, 5, file, NONE));
+	assert_false(counted(fixture, 6, file, NONE));
+	hang_up(fixture, second);
+	sessions_offer(fixture->sessions, fixture->arena_fd, ++fixture->epoch);
+	assert_false(counted(fixture, 5, file, NONE)); /* has not gone over to it */
+	hang_up(fixture, first);
+	assert_true(counted(fixture, 99, NONE, file));
+	left = leave_flows(fixture);
+	assert_true(counted(fixture, 99, NONE, left));
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +303,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_heir_may_die_young, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_heir_may_bring_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(flows_come_with_the_first_arena_only, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(flows_are_known_once_all_have_told, setup,
 						teardown),
 	};
 

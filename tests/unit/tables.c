@@ -41,7 +41,7 @@ static void arena_open(struct fixture *fixture, u64 size_bytes)
 	char message[256] = "";
 
 	assert_int_equal(arena_writer_create(size_bytes, 1, 1, 4096, &fixture->writer), 0);
-	assert_int_equal(tables_builder_create(fixture->writer, &fixture->builder), 0);
+	assert_int_equal(tables_builder_create(fixture->writer, NULL, &fixture->builder), 0);
 	assert_int_equal(arena_attach(arena_writer_fd(fixture->writer), &fixture->view, message,
 				      sizeof(message)),
 			 0);
@@ -172,7 +172,7 @@ static void test_records_of_backends(void **state)
 	assert_int_equal(backend->outer.v6.next_header, 17);
 
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
-		assert_int_equal(env_maglev(&fixture.env, service, slot), 3);
+		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 3);
 	fixture_close(&fixture);
 }
 
@@ -229,14 +229,14 @@ static void test_a_backend_that_is_down(void **state)
 	assert_int_equal(env_backend(&fixture.env, service, 2)->flags,
 			 BACKEND_PRESENT | BACKEND_REACHABLE);
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
-		assert_int_equal(env_maglev(&fixture.env, service, slot), 2);
+		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 2);
 
 	fixture.plan->services[0].backends[1].up = false;
 	assert_true(plan_service_judge(&fixture.plan->services[0]));
 	publish(&fixture, 2);
 	service = find(&fixture, "203.0.113.10", 443, 6);
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
-		assert_int_equal(env_maglev(&fixture.env, service, slot), 0);
+		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 0);
 	fixture_close(&fixture);
 }
 
@@ -287,6 +287,52 @@ static void test_unchanged_tables_are_kept(void **state)
 		assert_int_equal(find(&fixture, "203.0.113.11", 443, 6)->maglev_offset, before);
 		arena_writer_reclaim(fixture.writer, generation);
 	}
+	fixture_close(&fixture);
+}
+
+/* What is kept of each table's slots is what the table says. */
+static void assert_slots(const struct fixture *fixture, const char *vip)
+{
+	const struct service *service = find(fixture, vip, 443, 6);
+	u32 slots[8] = {0};
+
+	for (u32 i = 0; i < service->maglev_size; i++)
+		slots[env_maglev(&fixture->env, service->maglev_offset, i)]++;
+	for (u16 number = 0; number < 8; number++)
+		assert_int_equal(tables_slots(fixture->builder, service->maglev_offset, number),
+				 slots[number]);
+}
+
+static void test_slots_are_kept(void **state)
+{
+	static const char *const vips[] = {"203.0.113.1", "203.0.113.2", "203.0.113.3",
+					   "203.0.113.4"};
+	struct fixture fixture = {0};
+
+	for (unsigned round = 0; round < 8; round++) {
+		char text[2000], *end = text;
+
+		end += sprintf(end, HEAD "services:\n");
+		for (unsigned i = 0; i < 4; i++) {
+			end += sprintf(end,
+				       "  - name: s%u\n    vip: %s\n    protocol: tcp\n"
+				       "    port: 443\n    table_size: 251\n    backends:\n",
+				       i, vips[i]);
+			for (unsigned k = 1; i < 3 && k <= i + 3; k++) /* the last one has none */
+				end += sprintf(end, "      - { address: 10.0.0.%u, weight: %u }\n",
+					       k, round >> i & 1 ? k : 1);
+			if (i == 3)
+				sprintf(end - strlen("    backends:\n"), "    backends: []\n");
+		}
+		plan_load(&fixture, text);
+		if (!fixture.writer)
+			arena_open(&fixture, 4 << 20);
+		publish(&fixture, round + 1);
+		arena_writer_reclaim(fixture.writer, round + 1);
+		for (unsigned i = 0; i < 4; i++)
+			assert_slots(&fixture, vips[i]);
+	}
+	assert_int_equal(tables_slots(fixture.builder, 1, 1), 0);
 	fixture_close(&fixture);
 }
 
@@ -341,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_a_backend_that_is_down),
 		cmocka_unit_test(test_equal_sets_share_a_table_until_they_differ),
 		cmocka_unit_test(test_unchanged_tables_are_kept),
+		cmocka_unit_test(test_slots_are_kept),
 		cmocka_unit_test(test_full_arena_keeps_the_old_generation),
 		cmocka_unit_test(test_counters_beyond_the_arena),
 	};
