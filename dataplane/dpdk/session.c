@@ -13,10 +13,10 @@
  * hands: all first go over to the new arena without flows, then the tables are cleared here, then
  * they may use them.
  *
- * Before the workers have run, and only then, the flow tables may be exchanged for those that an
- * ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours until
- * their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a shuntd that
- * restarts has them as soon as it has us. */
+ * Before the workers have tables, and only then, the flow tables may be exchanged for those that
+ * an ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours
+ * until their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a
+ * shuntd that restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
 
 #include <errno.h>
@@ -159,7 +159,7 @@ static void flows_tell(const struct session *session)
 			session->flows->buckets_count);
 }
 
-/* Before the workers run: takes over what a predecessor deposited, if shuntd sends it. */
+/* Before the workers have tables: takes over what a predecessor deposited, if shuntd sends it. */
 static void flows_settle(struct session *session, u64 incarnation, int deposit_fd)
 {
 	struct flow_elder *elder = &session->elder;
