@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "controlplane/cli/cli.h"
+#include "dataplane/burst/hold.h"
 #include "dataplane/burst/replay.h"
 #include "dataplane/core/single.h"
 
@@ -14,6 +15,7 @@
 struct core {
 	struct env env;
 	struct env_recent recent;
+	struct hold hold; /* a replay's frames that wait for their first fragment */
 	/* The first interface's: its fixed MAC; without one every unicast frame is for us. */
 	struct station station;
 	struct replay_clock clock;
