@@ -5,7 +5,8 @@
 usage: run.py SHUNT ENGINE[,ENGINE...] [SCENARIO...]
 
 Each scenario is replayed by each engine; frames, verdicts and reasons must be the expected ones
-and the engines' output files the same to the byte. At the end every reason of verdict.h must
+and the engines' output files the same to the byte. `shunt explain` of each frame, after those
+before it, must name what replay does. At the end every reason of verdict.h must
 have been met by some scenario, but for those that a replay cannot meet.
 """
 import importlib.util
@@ -97,6 +98,24 @@ def check_frame(n, expectation, result, frames):
                             f"{Ether(came).show(dump=True)}{Ether(wanted).show(dump=True)}")
 
 
+def check_explained(shunt, config, capture, results):
+    done = subprocess.run(
+        [shunt, "explain", "-f", config, "--in", capture, "--frame", "0-", "--with-history",
+         "--json"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"explain exits {done.returncode}: {done.stderr.strip()}"
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(results), f"{len(answers)} frames explained"
+    for n, (answer, result) in enumerate(zip(answers, results)):
+        # What replay held until a later frame released it, explain sees before that.
+        if result.get("released_by") is not None:
+            continue
+        for key in ("verdict", "reason", "service", "backend"):
+            assert answer[key] == result[key], (
+                f"frame {n}: explain says {key} {answer[key]}, replay {result[key]}")
+        assert answer["capture"]["frame"] == n, f"frame {n} explained as {answer['capture']}"
+        assert (answer["reply"] is not None) == (result["verdict"] == "reply"), f"frame {n}: reply"
+
+
 def run(shunt, engines, name, directory):
     scenario = load(name)
     capture = directory / f"{name}.pcap"
@@ -111,6 +130,8 @@ def run(shunt, engines, name, directory):
         sent = sum(1 for _, _, e in scenario.frames if e.out is not None)
         assert len(frames) == sent, f"{engine}: {len(frames)} frames sent, expected {sent}"
         outputs[engine] = out.read_bytes()
+        if engine == "core":
+            check_explained(shunt, HERE / name / "config.yaml", capture, results)
     assert len(set(outputs.values())) == 1, "the engines' output files differ"
     return {e.reason for _, _, e in scenario.frames}, len(scenario.frames)
 
