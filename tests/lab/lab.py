@@ -3,6 +3,7 @@
 
 topology.sh has built it, and says in the environment where things are.
 """
+import functools
 import hashlib
 import json
 import os
@@ -57,9 +58,11 @@ def run(*command, text=None, status=0):
 def wait_for(what, condition):
     """Polls until the condition returns something true, and returns that."""
     deadline = time.monotonic() + PATIENCE_SECONDS
+    pause_s = 0.02
     while not (found := condition()):
         expect(time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(1.2 * pause_s, 0.1)  # to ask costs time that others may need
     return found
 
 
@@ -232,7 +235,7 @@ class Talk:
 class Download:
     """A slow download of /large from one source port, until it is told to finish."""
 
-    def __init__(self, family, port, rate=2_000_000):
+    def __init__(self, family, port, rate=1_000_000):
         command = inside("client", sys.executable, "-B", f"{HERE}/load.py", "download",
                          family.source, family.vip, str(port), "/large", str(rate))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -252,6 +255,7 @@ class Download:
         return json.loads(out)
 
 
+@functools.cache
 def large_file():
     """Bytes and SHA-256 of the file that is downloaded."""
     with open(f"{DIR}/www/large", "rb") as file:

@@ -159,7 +159,7 @@ lab_backend() {
 lab_backends() {
 	local name
 	mkdir "$LAB_DIR/www"
-	head -c 64M /dev/urandom >"$LAB_DIR/www/large"
+	head -c 32M /dev/urandom >"$LAB_DIR/www/large"
 	for name in b1 b2 b3; do
 		lab_backend "$name"
 	done
