@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What several steps of the demo claim of connections and of error messages."""
 import lab
-from report import expect
+from report import Broken, expect
+
+REST_SECONDS = 20  # within which packets that are under way arrive
 
 
 def expect_as_explained(found, family):
@@ -45,3 +47,24 @@ def expect_carets(text, words):
     found = carets(text)
     for word in words:
         expect(any(rest.startswith(word) for rest in found), f"no caret points at `{word}`:\n{text}")
+
+
+def balance(before):
+    """Frames on the wire, which is as old as the dataplane, against verdicts since then, and all
+    verdicts against the services' own counters, once everything is at rest."""
+    def balanced():
+        wire, now = lab.wire(), lab.verdicts()
+        since = {action: count - before.get(action, 0) for action, count in now.items()}
+        found.update(arrived=wire["tx"]["packets"], left=wire["rx"]["packets"],
+                     given=sum(since.values()), forward=since["forward"],
+                     forward_ever=now["forward"],
+                     by_service=sum(service["packets"] for service in lab.show("services")))
+        return (found["given"] == found["arrived"] > 0 and found["forward"] == found["left"]
+                and found["by_service"] == found["forward_ever"])
+
+    found = {}
+    try:
+        lab.wait_for("every packet has a verdict", balanced, REST_SECONDS)
+    except Broken as broken:
+        raise Broken(f"{broken}: {found}") from None
+    return found

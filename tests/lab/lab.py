@@ -55,12 +55,12 @@ def run(*command, text=None, status=0):
     return reply.stdout if status == 0 else reply.stdout + reply.stderr
 
 
-def wait_for(what, condition):
+def wait_for(what, condition, seconds=PATIENCE_SECONDS):
     """Polls until the condition returns something true, and returns that."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     pause_s = 0.02
     while not (found := condition()):
-        expect(time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain: {what}")
+        expect(time.monotonic() < deadline, f"waited {seconds} s in vain: {what}")
         time.sleep(pause_s)
         pause_s = min(1.2 * pause_s, 0.1)  # to ask costs time that others may need
     return found

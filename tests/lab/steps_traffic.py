@@ -6,7 +6,7 @@ import time
 
 import lab
 from chi_square import p_value
-from claims import connect, spell, tally
+from claims import balance, connect, spell, tally
 from report import expect
 
 CONNECTIONS = 1200  # of each family
@@ -58,12 +58,15 @@ def spread(report):
 
 
 def workers(report):
+    given = balance({})["given"]
     found = lab.show("workers")
     packets = [worker["packets"] for worker in found]
     report.quote("shunt show workers", lab.run("shunt", "show", "workers"), record=False)
     expect(len(found) == min(2, len(os.sched_getaffinity(0))), f"there are {len(found)} workers")
     expect(min(packets) > sum(packets) * WORKER_SHARE, f"the workers were given {packets} packets")
-    report.figure(f"{len(found)} workers, each with more than {WORKER_SHARE:.0%} of the packets")
+    expect(sum(packets) >= given, f"of {given} packets the workers had {packets}")
+    report.figure(f"{len(found)} workers, each with more than {WORKER_SHARE:.0%} of the packets, "
+                  "together with all of them")
 
 
 def prefer_first(text):

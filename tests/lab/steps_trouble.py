@@ -4,8 +4,8 @@ warning, the control plane, the dataplane; and what the counters say after all o
 import time
 
 import lab
-from claims import connect, port_of, spell, tally
-from report import Broken, expect
+from claims import balance, connect, port_of, spell, tally
+from report import expect
 
 TALKERS = 40  # of each service
 EVERYONE = [(f, service) for f in lab.FAMILIES for service in (lab.TCP, lab.UDP)]
@@ -139,24 +139,6 @@ def server_dies(report):
     report.figure(f"{KILLED} is back, checked, and has its share of new connections")
 
 
-def balance(before):
-    """Frames on the wire, which is as old as the dataplane, against verdicts since then, once
-    both are at rest."""
-    def balanced():
-        wire, now = lab.wire(), lab.verdicts()
-        since = {action: count - before.get(action, 0) for action, count in now.items()}
-        found.update(arrived=wire["tx"]["packets"], left=wire["rx"]["packets"],
-                     given=sum(since.values()), forward=since["forward"])
-        return found["given"] == found["arrived"] > 0 and found["forward"] == found["left"]
-
-    found = {}
-    try:
-        lab.wait_for("every packet has a verdict", balanced)
-    except Broken as broken:
-        raise Broken(f"{broken}: {found}") from None
-    return found
-
-
 def books(report):
     found = balance(earlier)
     report.quote("shunt show", lab.run("shunt", "show"))
@@ -166,4 +148,4 @@ def books(report):
                    f"and {found['left']:,} packets left; {sum(earlier.values()):,} verdicts are "
                    "from before")
     report.figure("every packet that arrived has one verdict, and every one to forward has left")
-    report.figure("what the killed shunt-dpdk had counted is in the totals")
+    report.figure("what the killed shunt-dpdk had counted is in the totals, by verdict and by service")
