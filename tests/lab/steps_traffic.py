@@ -65,7 +65,8 @@ def workers(report):
     expect(len(found) == min(2, len(os.sched_getaffinity(0))), f"there are {len(found)} workers")
     expect(min(packets) > sum(packets) * WORKER_SHARE, f"the workers were given {packets} packets")
     expect(sum(packets) >= given, f"of {given} packets the workers had {packets}")
-    report.figure(f"{len(found)} workers, each with more than {WORKER_SHARE:.0%} of the packets, "
+    many = f"{len(found)} workers" if len(found) > 1 else "1 worker"
+    report.figure(f"{many}, each with more than {WORKER_SHARE:.0%} of the packets, "
                   "together with all of them")
 
 
