@@ -143,9 +143,8 @@ def books(report):
     found = balance(earlier)
     report.quote("shunt show", lab.run("shunt", "show"))
     report.quote("shunt show drops", lab.run("shunt", "show", "drops"))
-    report.measure(f"{found['arrived']:,} packets arrived since shunt-dpdk was killed, and "
-                   f"{found['given']:,} verdicts were given; {found['forward']:,} were to forward, "
-                   f"and {found['left']:,} packets left; {sum(earlier.values()):,} verdicts are "
-                   "from before")
+    report.measure(f"before shunt-dpdk was killed, {sum(earlier.values()):,} verdicts; since then "
+                   f"{found['given']:,}, for {found['arrived']:,} packets")
+    report.measure(f"{found['forward']:,} of these were to forward, and {found['left']:,} packets left")
     report.figure("every packet that arrived has one verdict, and every one to forward has left")
     report.figure("what the killed shunt-dpdk had counted is in the totals, by verdict and by service")
