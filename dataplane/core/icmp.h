@@ -31,7 +31,10 @@ static inline bool icmp_read_embedded(struct cursor *cursor, bool v6, struct pac
 	u8 *l3 = cursor->position;
 	const u8 *ports;
 
-	*embedded = (struct packet){.l3_len = 65535 + IPV6_HEADER_BYTES};
+	*embedded = (struct packet){
+		.l3_len = IPV6_HEADER_BYTES + 65528,
+		.flags = v6 ? PACKET_V6 : 0,
+	};
 	if (v6) {
 		const struct ipv6_header *ip = cursor_pull(cursor, IPV6_HEADER_BYTES);
 

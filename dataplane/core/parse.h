@@ -57,7 +57,7 @@ static always_inline bool parse_martian_v6(const struct addr *source)
 	       (source->words[2] == 0 || source->words[2] == ADDR_V4_MARK);
 }
 
-/* What a transport header is that its packet cuts: of a fragment, the first alone gets here. */
+/* What a header is that its packet cuts: of a fragment, the first alone gets here (RFC 7112). */
 static always_inline enum verdict parse_cut(const struct packet *packet, enum verdict verdict)
 {
 	return packet->flags & PACKET_FRAGMENT ? VERDICT_TINY_FRAGMENT : verdict;
@@ -126,11 +126,14 @@ static always_inline void parse_transport(struct cursor *cursor, struct packet *
 static inline void parse_fragment(struct packet *packet, u32 offset_bytes, bool more)
 {
 	u32 data_bytes = packet->l3_len - packet->l4_offset;
+	/* What IPv6 does not count: its fixed header, and the fragment's own. */
+	u32 apart_bytes = packet->flags & PACKET_V6 ? IPV6_HEADER_BYTES + EXTENSION_UNIT_BYTES : 0;
 
 	packet->flags |= PACKET_FRAGMENT | (offset_bytes ? PACKET_LATER : 0);
 	/* RFC 791 section 3.2, RFC 8200 section 4.5: whole units but for the last; and no datagram
-	 * is longer than its length field can say. */
-	if ((more && data_bytes % EXTENSION_UNIT_BYTES != 0) || offset_bytes + data_bytes > 65535)
+	 * is longer, headers included, than its length field can say. */
+	if ((more && data_bytes % EXTENSION_UNIT_BYTES != 0) ||
+	    offset_bytes + packet->l3_len - apart_bytes > 65535)
 		parse_defect(packet, VERDICT_BAD_LEN);
 	/* RFC 1858 section 4: it would overwrite flags that were looked at. */
 	if (packet->protocol == PROTOCOL_TCP && offset_bytes > 0 && offset_bytes < TCP_HEADER_BYTES)
@@ -242,8 +245,16 @@ static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet
 	const struct extension_header *header;
 	u32 header_bytes;
 
-	if (left_bytes < EXTENSION_UNIT_BYTES ||
-	    !(header = cursor_pull(&cursor, EXTENSION_UNIT_BYTES))) {
+	if (left_bytes < EXTENSION_UNIT_BYTES) {
+		/* RFC 2675 section 3: an option says how long a jumbogram is; none gets here. */
+		bool jumbogram = left_bytes == 0 && number == PROTOCOL_HOP_BY_HOP;
+
+		parse_defect(packet,
+			     parse_cut(packet, jumbogram ? VERDICT_BAD_LEN : VERDICT_TRUNCATED));
+		return false;
+	}
+	header = cursor_pull(&cursor, EXTENSION_UNIT_BYTES);
+	if (!header) {
 		parse_defect(packet, VERDICT_TRUNCATED);
 		return false;
 	}
@@ -251,7 +262,7 @@ static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet
 		       : number == PROTOCOL_FRAGMENT ? EXTENSION_UNIT_BYTES
 						     : ((u32)header->len + 1) * 8;
 	if (header_bytes > left_bytes) {
-		parse_defect(packet, VERDICT_BAD_LEN);
+		parse_defect(packet, parse_cut(packet, VERDICT_BAD_LEN));
 		return false;
 	}
 	packet->protocol = header->next_header;

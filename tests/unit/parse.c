@@ -146,10 +146,12 @@ static void knows_fragments_and_df(void **state)
 		{0xc000, PACKET_DF},
 		{0x2000, PACKET_FRAGMENT},
 		{0x0001, PACKET_FRAGMENT | PACKET_LATER},
-		{0x1ffe, PACKET_FRAGMENT | PACKET_LATER},
+		{0x1ffc, PACKET_FRAGMENT | PACKET_LATER},
 		{0x0100, PACKET_FRAGMENT | PACKET_LATER},
 		{0x6001, PACKET_FRAGMENT | PACKET_LATER | PACKET_DF},
-		{0x1fff, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT}, /* ends beyond 65535 */
+		/* With its header it would be longer than 65535 bytes. */
+		{0x1ffd, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT},
+		{0x1fff, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
