@@ -247,7 +247,8 @@ static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet
 
 	if (left_bytes < EXTENSION_UNIT_BYTES) {
 		/* RFC 2675 section 3: an option says how long a jumbogram is; none gets here. */
-		bool jumbogram = left_bytes == 0 && number == PROTOCOL_HOP_BY_HOP;
+		bool jumbogram =
+			packet->l3_len == IPV6_HEADER_BYTES && number == PROTOCOL_HOP_BY_HOP;
 
 		parse_defect(packet,
 			     parse_cut(packet, jumbogram ? VERDICT_BAD_LEN : VERDICT_TRUNCATED));

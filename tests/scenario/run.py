@@ -106,6 +106,7 @@ def run(shunt, engines, name, directory):
         out = directory / f"{name}-{engine}.pcap"
         results, frames = replay(shunt, engine, HERE / name / "config.yaml", capture, out)
         assert len(results) == len(scenario.frames), f"{len(results)} frames told of"
+        results.sort(key=lambda result: result["n"])
         for n, (_, _, expectation) in enumerate(scenario.frames):
             check_frame(n, expectation, results[n], frames)
         sent = sum(1 for _, _, e in scenario.frames if e.out is not None)
