@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controlplane/cli/replay.h"
+#include "dataplane/burst/hold.h"
 #include "dataplane/core/single.h"
 #include "dataplane/state/flow_table.h"
 
@@ -14,6 +15,7 @@
 struct core {
 	struct env env;
 	struct env_recent recent;
+	struct hold hold; /* struct frame each */
 	struct station station;
 	struct replay_clock clock;
 	u8 *room; /* headroom and one frame */
@@ -68,24 +70,93 @@ static void core_close(struct core *core)
 	free(core->room);
 }
 
-static void run_frame(struct core *core, struct replay *replay, u32 n,
+/* A frame of the capture, as it came. */
+struct frame {
+	u32 n, bytes_count;
+	u8 bytes[];
+};
+
+/* Whether the frame now waits for its first fragment. */
+static bool held(struct core *core, const struct packet *packet, u32 n,
+		 const struct pcap_pkthdr *header, const u8 *bytes)
+{
+	struct frame *frame = malloc(sizeof(*frame) + header->caplen);
+	const struct held held = {
+		.frame = frame,
+		.datagram = fragment_datagram(packet, env_seed(&core->env)),
+		.since_ms = core->env.now_ms,
+	};
+
+	if (!frame || !hold_put(&core->hold, &held)) {
+		free(frame);
+		return false;
+	}
+	frame->n = n;
+	frame->bytes_count = header->caplen;
+	memcpy(frame->bytes, bytes, header->caplen);
+	return true;
+}
+
+static void run_frame(struct core *core, struct replay *replay, struct replay_record record,
 		      const struct pcap_pkthdr *header, const u8 *bytes)
 {
-	struct replay_record record = {.n = n};
 	struct single single = {
 		.frame = core->room + HEADROOM,
 		.frame_bytes = header->caplen < FRAME_MAX ? header->caplen : FRAME_MAX,
 		.headroom_bytes = HEADROOM,
 	};
-	struct timeval time = header->ts;
 
 	memcpy(single.frame, bytes, single.frame_bytes);
-	advance(core, &time);
 	record.verdict = (u8)single_run(&core->env, &core->station, &single);
+	if (record.verdict == VERDICT_FRAGMENT &&
+	    held(core, &single.packet, record.n, header, bytes))
+		return;
 	record.service_number = single.service ? single.service->number : 0;
 	record.backend_number = single.backend_number;
 	record.sent = verdict_sends((enum verdict)record.verdict);
-	replay_tell(replay, &record, &time, single.frame, single.frame_bytes);
+	replay_tell(replay, &record, &header->ts, single.frame, single.frame_bytes);
+}
+
+/* What has waited for frame n. */
+static void release(struct core *core, struct replay *replay, u32 n, const struct timeval *time)
+{
+	struct held held;
+
+	while (hold_release(&core->hold, &core->recent, &held)) {
+		struct frame *frame = held.frame;
+		const struct pcap_pkthdr header = {.ts = *time, .caplen = frame->bytes_count};
+
+		run_frame(core, replay, (struct replay_record){.n = frame->n, .released_by = n},
+			  &header, frame->bytes);
+		free(frame);
+	}
+}
+
+/* What has waited in vain. */
+static void expire(struct core *core, struct replay *replay)
+{
+	static const struct timeval never;
+	struct replay_record record = {
+		.verdict = VERDICT_FRAGMENT,
+		.released_by = REPLAY_NOT_HELD,
+	};
+	struct held held;
+
+	while (hold_expire(&core->hold, core->env.now_ms, &held)) {
+		record.n = ((struct frame *)held.frame)->n;
+		replay_tell(replay, &record, &never, NULL, 0);
+		free(held.frame);
+	}
+}
+
+static void run_next(struct core *core, struct replay *replay, u32 n,
+		     const struct pcap_pkthdr *header, const u8 *bytes)
+{
+	advance(core, &header->ts);
+	expire(core, replay);
+	run_frame(core, replay, (struct replay_record){.n = n, .released_by = REPLAY_NOT_HELD},
+		  header, bytes);
+	release(core, replay, n, &header->ts);
 }
 
 int replay_by_core(struct replay *replay)
@@ -106,7 +177,9 @@ int replay_by_core(struct replay *replay)
 		goto close;
 	}
 	while ((got = pcap_next_ex(pcap, &header, &bytes)) == 1)
-		run_frame(&core, replay, n++, header, bytes);
+		run_next(&core, replay, n++, header, bytes);
+	core.env.now_ms += HOLD_MS; /* nothing more comes */
+	expire(&core, replay);
 	if (got == PCAP_ERROR)
 		code = replay_broke_off(replay, pcap, n);
 close:

@@ -379,7 +379,7 @@ static always_inline enum verdict parse_frame(struct cursor cursor, u32 frame_by
 		return VERDICT_OTHER_MAC;
 
 	type = ethernet->type;
-	if (unlikely(parse_is_tag(type))) {
+	if (unlikely(type != BE16(ETHERTYPE_IPV4) && type != BE16(ETHERTYPE_IPV6))) {
 		enum verdict verdict = parse_tags(&cursor, packet, &type);
 
 		if (verdict != VERDICT_UNDECIDED)

@@ -130,6 +130,8 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 
 	if (count > 0)
 		relay_burst(&worker->relay, port, mbufs, count, report);
+	while (unlikely(worker->relay.hold.count > 0) && relay_release(&worker->relay, report))
+		;
 }
 
 static void serve(struct worker *worker)
@@ -140,6 +142,8 @@ static void serve(struct worker *worker)
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
 		serve_port(worker, &ports->list[i], report);
+	if (unlikely(worker->relay.hold.count > 0))
+		relay_expire(&worker->relay, report);
 	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
 }
 
@@ -175,6 +179,12 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 	worker->elder = elder;
 	worker->relay.env.flows = flow_tables_of(flows, worker->number);
 	worker->relay.env.flow_owners = flow_tables_owners(flows, worker->number);
+	if (flows->workers_count > 1)
+		worker->relay.env.siblings = (struct flow_others){
+			.buckets = flow_tables_of(flows, 0),
+			.workers_count = flows->workers_count,
+			.buckets_count = flows->buckets_count,
+		};
 	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
 }
 
