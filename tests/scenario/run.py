@@ -88,10 +88,15 @@ def check_frame(n, expectation, result, frames):
         assert result["service"] == expectation.service, f"frame {n}: {result}"
     if expectation.backend:
         assert result["backend"] == expectation.backend, f"frame {n}: {result}"
+    assert result.get("released_by") == expectation.released_by, f"frame {n}: {result}"
+    index = result["out"]
+    if expectation.released_by is not None:
+        assert index is None, f"frame {n}: sent at once"
+        index = result["released_out"]
     if expectation.out is None:
-        assert result["out"] is None, f"frame {n}: something was sent"
+        assert index is None, f"frame {n}: something was sent"
         return
-    came = frames[result["out"]]
+    came = frames[index]
     wanted = adopt(expectation.out, came, expectation.free)
     assert came == wanted, (f"frame {n}: sent\n  {came.hex()}\nexpected\n  {wanted.hex()}\n"
                             f"{Ether(came).show(dump=True)}{Ether(wanted).show(dump=True)}")
@@ -106,7 +111,6 @@ def run(shunt, engines, name, directory):
         out = directory / f"{name}-{engine}.pcap"
         results, frames = replay(shunt, engine, HERE / name / "config.yaml", capture, out)
         assert len(results) == len(scenario.frames), f"{len(results)} frames told of"
-        results.sort(key=lambda result: result["n"])
         for n, (_, _, expectation) in enumerate(scenario.frames):
             check_frame(n, expectation, results[n], frames)
         sent = sum(1 for _, _, e in scenario.frames if e.out is not None)

@@ -60,6 +60,7 @@ class Expectation:
         self.verdict, self.reason = verdict, reason
         self.service, self.backend = service, backend
         self.out, self.free = out, free
+        self.released_by = None  # the number of the frame that it had to wait for
 
 
 def drop(reason, service=None, backend=None):
@@ -76,6 +77,12 @@ def reply(out, reason):
 
 def forward(out, service="web", backend=BACKEND4, reason="maglev", free=()):
     return Expectation("forward", reason, service, backend, out, free)
+
+
+def released(expectation, by):
+    """The same, but not before frame number `by` has come: a fragment waits for its first one."""
+    expectation.released_by = by
+    return expectation
 
 
 class Scenario:
