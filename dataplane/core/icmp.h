@@ -45,7 +45,9 @@ static inline bool icmp_read_embedded(struct cursor *cursor, bool v6, struct pac
 		embedded->protocol = ip->next_header;
 		embedded->l4_offset = IPV6_HEADER_BYTES;
 		parse_extensions(l3, cursor->end, embedded);
-		cursor->position = l3 + packet_bounded_l4(embedded->l4_offset);
+		cursor->position = l3;
+		if (!cursor_pull(cursor, packet_bounded_l4(embedded->l4_offset)))
+			return false;
 	} else {
 		const struct ipv4_header *ip = cursor_pull(cursor, IPV4_HEADER_BYTES);
 		u32 header_bytes = ip ? (u32)(ip->version_ihl & 15) * 4 : 0;

@@ -239,7 +239,7 @@ static always_inline bool parse_is_extension(u8 next_header)
  * another one on every path that the BPF verifier walks. */
 static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet)
 {
-	struct cursor cursor = {l3 + packet_bounded_l4(packet->l4_offset), end};
+	struct cursor cursor = {l3, end};
 	u8 number = packet->protocol;
 	u32 left_bytes = packet->l3_len - packet->l4_offset;
 	const struct extension_header *header;
@@ -254,8 +254,8 @@ static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet
 			     parse_cut(packet, jumbogram ? VERDICT_BAD_LEN : VERDICT_TRUNCATED));
 		return false;
 	}
-	header = cursor_pull(&cursor, EXTENSION_UNIT_BYTES);
-	if (!header) {
+	if (!cursor_pull(&cursor, packet_bounded_l4(packet->l4_offset)) ||
+	    !(header = cursor_pull(&cursor, EXTENSION_UNIT_BYTES))) {
 		parse_defect(packet, VERDICT_TRUNCATED);
 		return false;
 	}
@@ -325,7 +325,9 @@ static always_inline enum verdict parse_ipv6(struct cursor *cursor, struct packe
 		parse_defect(packet, VERDICT_BAD_LEN);
 	} else if (unlikely(parse_is_extension(ip->next_header))) {
 		parse_extensions(l3, cursor->end, packet);
-		cursor->position = l3 + packet_bounded_l4(packet->l4_offset);
+		cursor->position = l3;
+		if (!cursor_pull(cursor, packet_bounded_l4(packet->l4_offset)))
+			parse_defect(packet, VERDICT_TRUNCATED);
 	}
 	parse_transport(cursor, packet);
 	return VERDICT_UNDECIDED;

@@ -45,7 +45,7 @@ def load(name):
 
 
 def write_capture(path, scenario):
-    writer = RawPcapWriter(str(path), linktype=1)
+    writer = RawPcapWriter(str(path), linktype=1, snaplen=262144)
     writer.write_header(None)
     for time, frame, _ in scenario.frames:
         seconds = int(time)
