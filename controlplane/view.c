@@ -37,19 +37,24 @@ static json_t *dataplane_view(const struct session_view *session, u64 generation
 	const struct attach_message *hello = session->hello;
 	const struct report *report = session->report;
 	u64 seen = report ? session_generation(report) : 0;
-	u64 heartbeat = 0, unplaced = 0;
+	u64 heartbeat = 0, unplaced = 0, exceptions_lost = 0, kernel_sent = 0, kernel_lost = 0;
 
 	for (u32 i = 0; report && i < report->workers_count; i++) {
 		const struct report_worker *worker = report_worker(report, i);
 
 		heartbeat += __atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED);
 		unplaced += __atomic_load_n(&worker->flows_unplaced, __ATOMIC_RELAXED);
+		exceptions_lost += __atomic_load_n(&worker->exceptions_lost, __ATOMIC_RELAXED);
+		kernel_sent += __atomic_load_n(&worker->kernel_sent, __ATOMIC_RELAXED);
+		kernel_lost += __atomic_load_n(&worker->kernel_lost, __ATOMIC_RELAXED);
 	}
-	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b}", "engine", hello->engine,
-			 "pid", (json_int_t)hello->pid, "version", hello->version, "workers",
-			 (json_int_t)hello->workers_count, "ports", ports_view(hello), "generation",
-			 (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
-			 "flows_unplaced", (json_int_t)unplaced, "behind",
+	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "engine",
+			 hello->engine, "pid", (json_int_t)hello->pid, "version", hello->version,
+			 "workers", (json_int_t)hello->workers_count, "ports", ports_view(hello),
+			 "generation", (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
+			 "flows_unplaced", (json_int_t)unplaced, "exceptions_lost",
+			 (json_int_t)exceptions_lost, "kernel_sent", (json_int_t)kernel_sent,
+			 "kernel_lost", (json_int_t)kernel_lost, "behind",
 			 !session->current || seen < generation);
 }
 

@@ -141,9 +141,16 @@ static void show_dataplane(const json_t *dataplane)
 	if (integer_of(dataplane, "flows_unplaced"))
 		printf("  flows      %lld found no room and were forwarded statelessly; raise `flows`\n",
 		       integer_of(dataplane, "flows_unplaced"));
+	if (integer_of(dataplane, "exceptions_lost") || integer_of(dataplane, "kernel_lost"))
+		printf("  kernel     %lld packets for it and %lld frames from it found no room and "
+		       "were lost\n",
+		       integer_of(dataplane, "exceptions_lost"),
+		       integer_of(dataplane, "kernel_lost"));
 	json_array_foreach(json_object_get(dataplane, "ports"), i, port)
-		printf("  port       %s, %s, MTU %lld\n", string_of(port, "name"),
-		       string_of(port, "mac"), integer_of(port, "mtu"));
+		printf("  port       %s, %s, MTU %lld%s%s\n", string_of(port, "name"),
+		       string_of(port, "mac"), integer_of(port, "mtu"),
+		       *string_of(port, "kernel_name") ? ", the kernel's " : "",
+		       string_of(port, "kernel_name"));
 }
 
 static void show_status(const json_t *answer)

@@ -3,8 +3,9 @@
  * the mbufs, send per port, count what was sent. A packet that no queue took is counted as such
  * and freed: waiting for room would only move the loss to where nobody counts it.
  *
- * PASS has no way to the kernel in this version: such a packet is counted and freed. At a
- * net_af_packet port the kernel has it anyway. */
+ * What is passed goes up the worker's lane (lane.h), where its port has an exception port; else it
+ * is freed: at net_af_packet the kernel has it anyway. A reply goes out where its question came
+ * in. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include "dataplane/dpdk/relay.h"
@@ -104,6 +105,9 @@ static void sort_rest(struct relay *relay, const struct port *port, struct rte_m
 		return;
 	if (action == ACTION_REPLY && rewrite(mbuf, burst->frame[i], burst->frame_bytes[i])) {
 		queue_push(&relay->out[port_index(relay, port)], mbuf, i);
+	} else if (action == ACTION_PASS && port->exception && relay->lane) {
+		mbuf->port = (u16)port_index(relay, port);
+		queue_push(&relay->passed, mbuf, i);
 	} else {
 		if (action == ACTION_REPLY)
 			burst->verdict[i] = VERDICT_NO_HEADROOM;
@@ -145,6 +149,69 @@ static void send_queue(struct relay *relay, u32 port)
 	queue->count = 0;
 }
 
+/* --- The kernel's share --------------------------------------------------------------- */
+
+static void send_up(struct relay *relay)
+{
+	struct relay_queue *queue = &relay->passed;
+	u32 taken = rte_ring_sp_enqueue_burst(relay->lane->up, (void **)queue->mbufs, queue->count,
+					      NULL);
+
+	if (taken < queue->count) {
+		rte_pktmbuf_free_bulk(queue->mbufs + taken, queue->count - taken);
+		relay->lane->exceptions_lost += queue->count - taken;
+	}
+	queue->count = 0;
+}
+
+void relay_lane_report(const struct relay *relay, struct report_worker *report)
+{
+	report->exceptions_lost = relay->lane->exceptions_lost;
+	report->kernel_sent = relay->lane->kernel_sent;
+	report->kernel_lost = relay->lane->kernel_lost;
+}
+
+void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
+		u32 count)
+{
+	for (u32 i = 0; i < count; i++) {
+		mbufs[i]->port = (u16)port_index(relay, port);
+		queue_push(&relay->passed, mbufs[i], i);
+	}
+	send_up(relay);
+}
+
+/* Sends frames that are for one port. */
+static void send_down(struct relay *relay, u32 port, struct rte_mbuf **mbufs, u32 count)
+{
+	u32 sent = rte_eth_tx_burst(relay->ports->list[port].id, relay->queue, mbufs, (u16)count);
+
+	if (sent < count)
+		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
+	relay->lane->kernel_sent += sent;
+	relay->lane->kernel_lost += count - sent;
+}
+
+void relay_lane_take(struct relay *relay)
+{
+	struct rte_mbuf *mbufs[RELAY_BURST];
+	u32 count = rte_ring_sc_dequeue_burst(relay->lane->down, (void **)mbufs, RELAY_BURST, NULL);
+
+	for (u32 from = 0, to; from < count; from = to) {
+		u32 port = mbufs[from]->port;
+
+		for (to = from + 1; to < count && mbufs[to]->port == port; to++)
+			;
+		if (port < relay->ports->count) {
+			send_down(relay, port, mbufs + from, to - from);
+			continue;
+		}
+		rte_pktmbuf_free_bulk(mbufs + from, to - from);
+		if (port == LANE_LOST)
+			relay->lane->exceptions_lost += to - from;
+	}
+}
+
 void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
 		 u32 count, struct report_worker *report)
 {
@@ -158,6 +225,8 @@ void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *
 		rte_pktmbuf_free_bulk(relay->dropped.mbufs, relay->dropped.count);
 		relay->dropped.count = 0;
 	}
+	if (unlikely(relay->passed.count > 0))
+		send_up(relay);
 	burst_count(&relay->burst, 0, count, report);
 }
 

@@ -6,6 +6,7 @@
 
 #include "dataplane/burst/burst.h"
 #include "dataplane/burst/hold.h"
+#include "dataplane/dpdk/lane.h"
 #include "dataplane/dpdk/port.h"
 
 #define RELAY_BURST 32
@@ -25,7 +26,9 @@ struct relay {
 	struct burst burst; /* of the last call, verdicts settled */
 	struct relay_queue out[PORTS_MAX];
 	struct relay_queue dropped;
-	struct hold hold; /* mbufs; where env.recent is set */
+	struct hold hold;          /* mbufs; where env.recent is set */
+	struct lane *lane;         /* NULL: the kernel gets nothing */
+	struct relay_queue passed; /* to go up the lane */
 };
 
 /* Forwards, drops and counts `count` mbufs (at most RELAY_BURST) that came in at port; they are
@@ -39,5 +42,15 @@ const struct rte_mbuf *relay_release(struct relay *relay, struct report_worker *
 
 /* Drops and counts what was held in vain. Call it now and then. Returns the mbuf, freed, or NULL. */
 const struct rte_mbuf *relay_expire(struct relay *relay, struct report_worker *report);
+
+/* Gives the kernel all that came in at port, unseen: without tables nothing is ours. */
+void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
+		u32 count);
+
+/* Sends what the kernel sends. */
+void relay_lane_take(struct relay *relay);
+
+/* Brings the report's counts of the lane up to date. */
+void relay_lane_report(const struct relay *relay, struct report_worker *report);
 
 #endif

@@ -10,6 +10,9 @@
 #define relay_burst stages_unused_relay_burst
 #define relay_release stages_unused_relay_release
 #define relay_expire stages_unused_relay_expire
+#define relay_pass stages_unused_relay_pass
+#define relay_lane_take stages_unused_relay_lane_take
+#define relay_lane_report stages_unused_relay_lane_report
 
 #include "dataplane/dpdk/dpdk.h"
 
