@@ -123,7 +123,7 @@ static always_inline void parse_transport(struct cursor *cursor, struct packet *
 }
 
 /* A fragment, whose data begin at packet->l4_offset, `offset_bytes` into the datagram's. */
-static inline void parse_fragment(struct packet *packet, u32 offset_bytes, bool more)
+static apart void parse_fragment(struct packet *packet, u32 offset_bytes, bool more)
 {
 	u32 data_bytes = packet->l3_len - packet->l4_offset;
 	/* What IPv6 does not count: its fixed header, and the fragment's own. */
