@@ -295,7 +295,7 @@ static void sees_nothing_behind_the_first_piece(void **state)
 								 .payload_bytes = 56});
 			/* 64 bytes long, and behind it TCP. */
 			frame.bytes[55] = numbers[i] == 51 ? 14 : 7;
-			memset(frame.bytes + 54 + 64, 0x60, 20);
+			memset(frame.bytes + 54 + 64, 0x50, 20);
 			memset(frame.bytes + end, 0xee, frame.len - end);
 			assert_int_equal(parse_frame(cursor, frame.len, &station, &packet),
 					 VERDICT_UNDECIDED);
@@ -303,7 +303,7 @@ static void sees_nothing_behind_the_first_piece(void **state)
 			if (end < 54 + 64 + 20)
 				assert_int_equal(packet.defect, VERDICT_TRUNCATED);
 			else
-				assert_int_equal(packet.destination_port, BE16(0x6060));
+				assert_int_equal(packet.destination_port, BE16(0x5050));
 		}
 }
 
