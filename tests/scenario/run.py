@@ -46,7 +46,7 @@ def load(name):
 
 
 def write_capture(path, scenario):
-    writer = RawPcapWriter(str(path), linktype=1)
+    writer = RawPcapWriter(str(path), linktype=1, snaplen=262144)
     writer.write_header(None)
     for time, frame, _ in scenario.frames:
         seconds = int(time)
@@ -89,10 +89,15 @@ def check_frame(n, expectation, result, frames):
         assert result["service"] == expectation.service, f"frame {n}: {result}"
     if expectation.backend:
         assert result["backend"] == expectation.backend, f"frame {n}: {result}"
+    assert result.get("released_by") == expectation.released_by, f"frame {n}: {result}"
+    index = result["out"]
+    if expectation.released_by is not None:
+        assert index is None, f"frame {n}: sent at once"
+        index = result["released_out"]
     if expectation.out is None:
-        assert result["out"] is None, f"frame {n}: something was sent"
+        assert index is None, f"frame {n}: something was sent"
         return
-    came = frames[result["out"]]
+    came = frames[index]
     wanted = adopt(expectation.out, came, expectation.free)
     assert came == wanted, (f"frame {n}: sent\n  {came.hex()}\nexpected\n  {wanted.hex()}\n"
                             f"{Ether(came).show(dump=True)}{Ether(wanted).show(dump=True)}")
