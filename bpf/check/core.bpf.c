@@ -68,7 +68,7 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 }
 
 static inline u16 env_flow_elder(const struct env *env, const struct service *service,
-				 const struct flow_key *key)
+				 const struct packet *packet, const struct flow_key *key)
 {
 	return 0;
 }
@@ -79,6 +79,32 @@ static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 
 		return;
 	checked(index);
 	*(volatile u16 *)&state.flow_owners[index].services[slot & 7] = service_number;
+}
+
+static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index)
+{
+	if (index >= FRAGMENT_BUCKETS)
+		return NULL;
+	checked(index);
+	return &state.fragments[index];
+}
+
+static inline void env_fragment_kept(const struct env *env, u64 datagram)
+{
+	/* Nothing waits for it here. */
+}
+
+static inline u32 *env_told_ms(const struct env *env, u32 index)
+{
+	if (index >= ENV_TOLD_CLASSES)
+		return NULL;
+	checked(index);
+	return &state.told_ms[index];
+}
+
+static inline u32 env_now_ms(const struct env *env)
+{
+	return state.now_ms;
 }
 
 static inline u8 env_tick(const struct env *env)
@@ -122,7 +148,7 @@ static always_inline enum verdict wrap_as(struct xdp_md *ctx, const struct backe
 	u8 *out, *end;
 	u64 bytes;
 
-	if (bpf_xdp_adjust_head(ctx, -(int)overhead))
+	if (bpf_xdp_adjust_head(ctx, -encap_grown_of(packet, flags)))
 		return VERDICT_NO_HEADROOM;
 	out = (u8 *)(long)ctx->data;
 	end = (u8 *)(long)ctx->data_end;
@@ -150,6 +176,14 @@ __attribute__((noinline)) int check_service(void)
 
 	state.l3_len = state.packet.l3_len;
 	return forward_service(&env, &state.packet, &state.service);
+}
+
+__attribute__((noinline)) int check_icmp(struct xdp_md *ctx)
+{
+	struct cursor cursor = {(u8 *)(long)ctx->data, (u8 *)(long)ctx->data_end};
+	const struct env env = {0};
+
+	return icmp_service(&env, cursor, &state.packet, &state.embedded, &state.service);
 }
 
 __attribute__((noinline)) int check_pick(void)
@@ -203,27 +237,39 @@ __attribute__((noinline)) int check_consider(struct xdp_md *ctx, u32 verdict)
 {
 	struct cursor cursor = {(u8 *)(long)ctx->data, (u8 *)(long)ctx->data_end};
 	const struct env env = {0};
+	const struct service *service;
+	const struct backend *backend = NULL;
 
+	if (verdict == VERDICT_TOO_BIG_DF) {
+		service = env_service(&env, state.service);
+		backend = service ? env_backend(&env, service, (u16)state.backend_number) : NULL;
+		if (!backend)
+			return verdict;
+	}
 	if (!reply_consider(&env, &state.station, cursor, (u32)(cursor.end - cursor.position),
-			    &state.packet, (enum verdict)verdict, &state.reply))
+			    &state.packet, (enum verdict)verdict, backend, &state.reply))
 		return verdict;
 	return state.reply.verdict;
 }
 
-/* The reply's lengths, constant for each kind. */
-static always_inline enum verdict reply_as(struct xdp_md *ctx, enum verdict verdict,
-					   u32 grown_bytes, u32 written_bytes)
+/* The reply's lengths, constant for each kind: what it grows by, and how far it is written and
+ * read. */
+static always_inline enum verdict reply_as(struct xdp_md *ctx, enum verdict verdict, bool v6,
+					   u32 grown_bytes, u32 touched_bytes)
 {
-	u8 *out, *end;
+	u8 *out, *l3, *end;
 	u64 bytes;
 
 	if (bpf_xdp_adjust_head(ctx, -(int)grown_bytes))
 		return VERDICT_NO_HEADROOM;
 	out = (u8 *)(long)ctx->data;
 	end = (u8 *)(long)ctx->data_end;
-	if (out + written_bytes > end)
+	l3 = out + packet_bounded_l3(state.reply.l3_offset);
+	checked(l3);
+	if (out + ETHERNET_HEADER_BYTES + PARSE_TAGS_MAX * VLAN_TAG_BYTES > end ||
+	    out + ETHERNET_HEADER_BYTES + touched_bytes > end || l3 + touched_bytes > end)
 		return VERDICT_NO_HEADROOM;
-	reply_write_as(out, &state.reply, verdict);
+	reply_write_as(out, l3, &state.reply, verdict, v6);
 	bytes = (u64)(end - out);
 	checked(bytes);
 	if (bpf_xdp_adjust_tail(ctx, (int)(state.reply.frame_bytes - (u32)bytes)))
@@ -233,9 +279,23 @@ static always_inline enum verdict reply_as(struct xdp_md *ctx, enum verdict verd
 
 __attribute__((noinline)) int check_reply(struct xdp_md *ctx)
 {
-	if (state.reply.verdict == VERDICT_ARP)
-		return reply_as(ctx, VERDICT_ARP, 0, ARP_FRAME_BYTES);
-	return reply_as(ctx, VERDICT_NEIGHBOUR, REPLY_GROWN_MAX, ADVERTISEMENT_FRAME_BYTES);
+	const u32 v4 = IPV4_HEADER_BYTES + ICMP_HEADER_BYTES;
+	const u32 v6 = IPV6_HEADER_BYTES + ICMP_HEADER_BYTES;
+
+	switch (state.reply.verdict) {
+	case VERDICT_ARP:
+		return reply_as(ctx, VERDICT_ARP, false, 0, ARP_PACKET_BYTES);
+	case VERDICT_NEIGHBOUR:
+		return reply_as(ctx, VERDICT_NEIGHBOUR, true, NEIGHBOUR_LINK_BYTES,
+				ADVERTISEMENT_FRAME_BYTES - ETHERNET_HEADER_BYTES);
+	case VERDICT_ECHO:
+		return state.reply.v6 ? reply_as(ctx, VERDICT_ECHO, true, 0, v6)
+				      : reply_as(ctx, VERDICT_ECHO, false, 0, v4);
+	default:
+		return state.reply.v6
+			       ? reply_as(ctx, VERDICT_PATH_MTU, true, v6, v6 + REPLY_QUOTE_V6)
+			       : reply_as(ctx, VERDICT_PATH_MTU, false, v4, v4 + REPLY_QUOTE_V4);
+	}
 }
 
 static always_inline enum verdict forward(struct xdp_md *ctx)
@@ -243,19 +303,33 @@ static always_inline enum verdict forward(struct xdp_md *ctx)
 	enum verdict verdict = (enum verdict)check_parse(ctx);
 	enum verdict last;
 
-	if (verdict == VERDICT_UNDECIDED)
-		verdict = (enum verdict)check_service();
-	if (verdict != VERDICT_UNDECIDED) {
-		verdict = (enum verdict)check_consider(ctx, verdict);
-		if (verdict == VERDICT_ARP || verdict == VERDICT_NEIGHBOUR)
-			verdict = (enum verdict)check_reply(ctx);
+	if (verdict != VERDICT_UNDECIDED)
 		return verdict;
-	}
+	verdict = (enum verdict)check_service();
+	if (verdict == VERDICT_ICMP)
+		verdict = (enum verdict)check_icmp(ctx);
+	if (verdict != VERDICT_UNDECIDED)
+		return verdict;
 	verdict = (enum verdict)check_pick();
-	if (verdict != VERDICT_FLOW && verdict != VERDICT_MAGLEV)
+	if (verdict == VERDICT_NO_BACKEND)
 		return verdict;
 	last = (enum verdict)check_wrap(ctx);
 	return last == VERDICT_UNDECIDED ? verdict : last;
+}
+
+/* As forward(); what it does not send may be answered. */
+static always_inline u64 forward_or_reply(struct xdp_md *ctx)
+{
+	u64 verdict = forward(ctx);
+
+	checked(verdict); /* clang knows its range, the verifier doesn't */
+	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) == ACTION_FORWARD)
+		return verdict;
+	verdict = (u64)check_consider(ctx, (u32)verdict);
+	checked(verdict);
+	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) != ACTION_REPLY)
+		return verdict;
+	return (u64)check_reply(ctx);
 }
 
 SEC("xdp")
@@ -265,7 +339,7 @@ int check_core(struct xdp_md *ctx)
 
 	state.backend_number = 0;
 	state.l3_len = 0;
-	verdict = forward(ctx);
+	verdict = forward_or_reply(ctx);
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)
 		return XDP_ABORTED;

@@ -21,13 +21,17 @@ struct check_state {
 	struct flow_bucket flows[CHECK_FLOW_BUCKETS];
 	struct flow_owners flow_owners[CHECK_FLOW_BUCKETS];
 	u16 maglev[CHECK_MAGLEV]; /* maglev_offset of a service counts bytes from here */
+	struct fragment_bucket fragments[FRAGMENT_BUCKETS];
+	u32 told_ms[ENV_TOLD_CLASSES];
 	struct hash_seed seed;
 	struct station station;
+	u32 now_ms;
 	u8 tick;
 	bool unmatched_pass;
 
 	/* Scratch. */
 	struct packet packet;
+	struct packet embedded;
 	struct flow_key key;
 	u32 service; /* index of its record */
 	struct reply reply;

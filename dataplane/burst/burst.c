@@ -6,7 +6,7 @@
  *     find        flow bucket             -> prefetch backend record, or the Maglev slot
  *     pick        in packet order         -> prefetch backend of the misses
  *     wrap        backend record, headroom
- *     answer      what no service took, where VIPs are answered for
+ *     answer      what is not forwarded, where an answer is due
  *
  * `find` changes nothing. `pick` has the effects and runs strictly in order: a miss looks
  * again, because a packet before it may have placed its flow; and once an entry was overwritten
@@ -22,8 +22,8 @@ struct work {
 	struct flow_hit hits[BURST_MAX];
 	u32 active[BURST_MAX]; /* packets that no stage has settled */
 	u32 active_count;
-	u32 foreign[BURST_MAX]; /* packets that have no service */
-	u32 foreign_count;
+	u32 unsent[BURST_MAX]; /* packets that are not forwarded */
+	u32 unsent_count;
 };
 
 static inline void settle(struct burst *burst, u32 i, enum verdict verdict)
@@ -40,14 +40,14 @@ static void settle_foreign(struct burst *burst, struct work *work, u32 i, enum v
 	burst->backend[i] = NULL;
 	burst->backend_number[i] = 0;
 	burst->l3_len[i] = l3_len;
-	work->foreign[work->foreign_count++] = i;
+	work->unsent[work->unsent_count++] = i;
 }
 
 static void stage_parse(struct burst *burst, struct work *work)
 {
 	u32 active = 0;
 
-	work->foreign_count = 0;
+	work->unsent_count = 0;
 	for (u32 i = 0; i < burst->count; i++)
 		prefetch_write(burst->frame[i]);
 	for (u32 i = 0; i < burst->count; i++) {
@@ -67,19 +67,34 @@ static void stage_parse(struct burst *burst, struct work *work)
 	work->active_count = active;
 }
 
+static __attribute__((noinline)) enum verdict icmp_of(const struct env *env,
+						      const struct burst *burst, u32 i,
+						      struct packet *packet, u32 *index)
+{
+	struct cursor cursor = {burst->frame[i], burst->frame[i] + burst->contiguous_bytes[i]};
+	struct packet embedded;
+
+	return icmp_service(env, cursor, packet, &embedded, index);
+}
+
 static void stage_service(const struct env *env, struct burst *burst, struct work *work)
 {
 	u32 active = 0;
 
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
-		const struct packet *packet = &work->packets[i];
+		struct packet *packet = &work->packets[i];
 		u32 index;
 		enum verdict verdict = forward_service(env, packet, &index);
 		const struct service *service;
 
+		if (unlikely(verdict == VERDICT_ICMP))
+			verdict = icmp_of(env, burst, i, packet, &index);
+
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
 			settle_foreign(burst, work, i, verdict, packet->l3_len);
+			if (verdict == VERDICT_FRAGMENT)
+				burst->datagram[i] = fragment_datagram(packet, env_seed(env));
 			continue;
 		}
 		service = env_service(env, index);
@@ -146,20 +161,20 @@ static void stage_pick(const struct env *env, struct burst *burst, struct work *
 }
 
 /* `flags` are the backend's BACKEND_FORM, constant on the ordinary way. */
-static always_inline void wrap_as(struct burst *burst, u32 i, const struct packet *packet,
-				  u32 entropy, u8 flags)
+static always_inline void wrap_as(struct burst *burst, struct work *work, u32 i, u8 flags)
 {
 	const struct backend *backend = burst->backend[i];
-	u32 overhead = encap_overhead_of(flags);
-	u32 grown = ETHERNET_HEADER_BYTES + overhead - packet->l3_offset;
-	u32 frame_bytes = ETHERNET_HEADER_BYTES + overhead + packet->l3_len;
-	u32 contiguous_bytes = burst->contiguous_bytes[i] + grown;
+	const struct packet *packet = &work->packets[i];
+	int grown = encap_grown_of(packet, flags);
+	u32 frame_bytes = ETHERNET_HEADER_BYTES + encap_overhead_of(flags) + packet->l3_len;
+	u32 contiguous_bytes = burst->contiguous_bytes[i] + (u32)grown;
 	enum verdict verdict = forward_fits_as(backend, packet, flags);
 
-	if (likely(verdict == VERDICT_UNDECIDED) && unlikely(grown > burst->headroom_bytes[i]))
+	if (likely(verdict == VERDICT_UNDECIDED) && unlikely(grown > (int)burst->headroom_bytes[i]))
 		verdict = VERDICT_NO_HEADROOM;
 	if (unlikely(verdict != VERDICT_UNDECIDED)) {
 		settle(burst, i, verdict);
+		work->unsent[work->unsent_count++] = i;
 		return;
 	}
 	burst->frame[i] -= grown;
@@ -167,7 +182,7 @@ static always_inline void wrap_as(struct burst *burst, u32 i, const struct packe
 	burst->contiguous_bytes[i] =
 		contiguous_bytes < frame_bytes ? contiguous_bytes : frame_bytes;
 	burst->port[i] = backend->port;
-	encap_write_as(burst->frame[i], backend, packet, entropy, flags);
+	encap_write_as(burst->frame[i], backend, packet, work->keys[i].entropy, flags);
 }
 
 static void stage_wrap(struct burst *burst, struct work *work)
@@ -175,12 +190,11 @@ static void stage_wrap(struct burst *burst, struct work *work)
 	for (u32 k = 0; k < work->active_count; k++) {
 		u32 i = work->active[k];
 		u8 flags = burst->backend[i]->flags & BACKEND_FORM;
-		u32 entropy = work->keys[i].entropy;
 
 		if (likely(flags == 0))
-			wrap_as(burst, i, &work->packets[i], entropy, 0);
+			wrap_as(burst, work, i, 0);
 		else
-			wrap_as(burst, i, &work->packets[i], entropy, flags);
+			wrap_as(burst, work, i, flags);
 	}
 }
 
@@ -193,7 +207,7 @@ static enum verdict answer(const struct env *env, struct burst *burst, u32 i,
 	struct reply reply;
 
 	if (!reply_consider(env, &burst->station, cursor, burst->frame_bytes[i], packet, verdict,
-			    &reply))
+			    burst->backend[i], &reply))
 		return verdict;
 	if (reply.grown_bytes > burst->headroom_bytes[i])
 		return VERDICT_NO_HEADROOM;
@@ -206,11 +220,11 @@ static enum verdict answer(const struct env *env, struct burst *burst, u32 i,
 	return reply.verdict;
 }
 
-/* What no service took may be answered. */
+/* What is not forwarded may be answered. */
 static void stage_answer(const struct env *env, struct burst *burst, struct work *work)
 {
-	for (u32 k = 0; k < work->foreign_count; k++) {
-		u32 i = work->foreign[k];
+	for (u32 k = 0; k < work->unsent_count; k++) {
+		u32 i = work->unsent[k];
 
 		settle(burst, i, answer(env, burst, i, &work->packets[i], burst->verdict[i]));
 	}
@@ -226,7 +240,7 @@ void burst_process(struct env *env, struct burst *burst)
 	stage_find(env, burst, &work);
 	stage_pick(env, burst, &work);
 	stage_wrap(burst, &work);
-	if (unlikely(work.foreign_count > 0) && burst->station.answers)
+	if (unlikely(work.unsent_count > 0))
 		stage_answer(env, burst, &work);
 }
 

@@ -40,6 +40,14 @@ static inline u32 be32_to_cpu(be32 x)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define always_inline inline __attribute__((always_inline))
+/* For what is rarely needed on the way of every packet: kept out of it, but in BPF, whose
+ * functions take fewer arguments. */
+#ifdef __bpf__
+#define apart always_inline
+#else
+#define apart __attribute__((noinline))
+#endif
+
 #define rarely_called __attribute__((noinline, cold, unused))
 #define packed_struct __attribute__((packed, may_alias, aligned(1)))
 #define cache_aligned __attribute__((aligned(64)))

@@ -31,4 +31,11 @@ static always_inline u64 csum_words(const void *start, u32 words)
 	return sum;
 }
 
+/* A checksum after one word that it covers has changed (RFC 1624 section 3, equation 3): right where
+ * it was right, wrong where it was wrong. */
+static always_inline u16 csum_replace(u16 csum, u16 from, u16 to)
+{
+	return (u16)~csum_fold((u64)(u16)~csum + (u16)~from + to);
+}
+
 #endif

@@ -58,6 +58,13 @@ static always_inline u32 encap_overhead_of(u8 flags)
 	return ip + (flags & BACKEND_GUE ? UDP_HEADER_BYTES + GUE_HEADER_BYTES : 0);
 }
 
+/* By how many bytes the new frame begins before the old one, whose VLAN tags it loses: an l2 frame
+ * that had some begins later. */
+static always_inline int encap_grown_of(const struct packet *packet, u8 flags)
+{
+	return (int)(ETHERNET_HEADER_BYTES + encap_overhead_of(flags)) - packet->l3_offset;
+}
+
 static always_inline u32 encap_overhead(const struct backend *backend)
 {
 	return encap_overhead_of(backend->flags);

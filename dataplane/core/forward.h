@@ -53,15 +53,48 @@ static inline enum verdict forward_suspect(const struct packet *packet)
 		return VERDICT_LAND;
 	if (packet->flags & PACKET_TTL_ZERO)
 		return VERDICT_TTL_ZERO;
-	if (packet->flags & PACKET_FRAGMENT)
-		return VERDICT_FRAGMENT;
-	if (packet->flags & PACKET_EXTENSION)
-		return VERDICT_EXTENSION;
 	return VERDICT_UNDECIDED;
 }
 
+/* Lets the first fragment of a datagram leave its ports to the later ones. */
+static inline enum verdict forward_fragment(const struct env *env, struct packet *packet)
+{
+	u64 datagram = fragment_datagram(packet, env_seed(env));
+	struct fragment_bucket *bucket = env_fragment_bucket(env, fragment_bucket_index(datagram));
+	const struct fragment *first;
+
+	if (!(packet->flags & PACKET_LATER)) {
+		if (!bucket)
+			return VERDICT_UNDECIDED;
+		fragment_keep(bucket, datagram, packet, env_now_ms(env));
+		env_fragment_kept(env, datagram);
+		return VERDICT_UNDECIDED;
+	}
+	first = bucket ? fragment_find(bucket, datagram, env_now_ms(env)) : NULL;
+	if (!first)
+		return VERDICT_FRAGMENT;
+	packet->protocol = (u8)first->datagram;
+	packet->source_port = first->source_port;
+	packet->destination_port = first->destination_port;
+	return VERDICT_UNDECIDED;
+}
+
+/* The service on the packet's port, or that on any port. */
+static inline u32 forward_lookup_ports(const struct env *env, const struct packet *packet)
+{
+	bool v6 = packet->flags & PACKET_V6;
+	u32 index = SERVICE_NONE;
+
+	if (packet->destination_port != 0)
+		index = forward_lookup(env, v6, &packet->destination, packet->destination_port,
+				       packet->protocol);
+	if (index == SERVICE_NONE)
+		index = forward_lookup(env, v6, &packet->destination, 0, packet->protocol);
+	return index;
+}
+
 /* The way of every packet that is not plain TCP or UDP to an exact port. */
-static inline enum verdict forward_service_slow(const struct env *env, const struct packet *packet,
+static inline enum verdict forward_service_slow(const struct env *env, struct packet *packet,
 						u32 *index)
 {
 	bool v6 = packet->flags & PACKET_V6;
@@ -74,8 +107,15 @@ static inline enum verdict forward_service_slow(const struct env *env, const str
 		return verdict;
 	if (packet->protocol == (v6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP))
 		return VERDICT_ICMP;
+	/* A later IPv6 fragment may name an extension header in place of its transport. */
+	if (packet->flags & PACKET_FRAGMENT &&
+	    (v6 || packet->protocol == PROTOCOL_TCP || packet->protocol == PROTOCOL_UDP)) {
+		verdict = forward_fragment(env, packet);
+		if (verdict != VERDICT_UNDECIDED)
+			return verdict;
+	}
 	if (packet->protocol == PROTOCOL_TCP || packet->protocol == PROTOCOL_UDP) {
-		*index = forward_lookup(env, v6, &packet->destination, 0, packet->protocol);
+		*index = forward_lookup_ports(env, packet);
 		if (*index != SERVICE_NONE)
 			return VERDICT_UNDECIDED;
 	}
@@ -83,8 +123,8 @@ static inline enum verdict forward_service_slow(const struct env *env, const str
 }
 
 /* Stage: which service is the packet for? Undecided, with *index set, where there is one. */
-static always_inline enum verdict forward_service(const struct env *env,
-						  const struct packet *packet, u32 *index)
+static always_inline enum verdict forward_service(const struct env *env, struct packet *packet,
+						  u32 *index)
 {
 	if (likely(!(packet->flags & PACKET_SUSPECT))) {
 		*index = forward_lookup(env, packet->flags & PACKET_V6, &packet->destination,
@@ -301,6 +341,24 @@ static rarely_called enum verdict forward_pick_elder(
 	return verdict;
 }
 
+/* An ICMP error about a flow that has no entry goes where that flow would, and leaves no trace. */
+static always_inline enum verdict forward_pick_error(const struct env *env,
+						     const struct service *service,
+						     const struct packet *packet,
+						     const struct flow_key *key, u16 elder,
+						     struct forward_choice *choice)
+{
+	bool moved;
+
+	choice->number = elder;
+	choice->backend = env_backend(env, service, elder);
+	if (!choice->backend) {
+		choice->number = forward_slot(env, service, packet, key, &moved);
+		choice->backend = env_backend(env, service, choice->number);
+	}
+	return choice->number == 0 ? VERDICT_NO_BACKEND : VERDICT_ICMP_ERROR;
+}
+
 /* Stage: the backend, from the flow's entry or else from the Maglev table. `hit` is what
  * forward_find() answers at this point of the packet sequence. */
 static always_inline enum verdict forward_pick(const struct env *env, const struct service *service,
@@ -317,13 +375,20 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 		choice->number = flow_entry_backend(hit.bucket->entries[hit.slot & 7]);
 		choice->backend = env_backend(env, service, choice->number);
 		if (likely(choice->backend != NULL) &&
-		    likely(!(packet->flags & PACKET_OPENING &&
-			     choice->backend->flags & BACKEND_NO_NEW))) {
+		    likely(!(packet->flags & (PACKET_OPENING | PACKET_ERROR)))) {
+			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
+			return VERDICT_FLOW;
+		}
+		if (choice->backend && packet->flags & PACKET_ERROR)
+			return VERDICT_ICMP_ERROR;
+		if (choice->backend && !(choice->backend->flags & BACKEND_NO_NEW)) {
 			flow_touch(hit.bucket, hit.slot & 7, env_tick(env));
 			return VERDICT_FLOW;
 		}
 	}
-	elder = env_flow_elder(env, service, key);
+	elder = env_flow_elder(env, service, packet, key);
+	if (unlikely(packet->flags & PACKET_ERROR))
+		return forward_pick_error(env, service, packet, key, elder, choice);
 	if (unlikely(elder != 0))
 		return forward_pick_elder(env, service, packet, key, hit, elder, choice);
 	choice->number = forward_slot(env, service, packet, key, &moved);

@@ -16,6 +16,9 @@ enum {
 	ARP_PACKET_BYTES = 28,
 	NEIGHBOUR_MESSAGE_BYTES = 24,
 	NEIGHBOUR_LINK_BYTES = 8,
+	VLAN_TAG_BYTES = 4,
+	EXTENSION_UNIT_BYTES = 8,
+	ICMP_HEADER_BYTES = 8,
 };
 
 enum {
@@ -53,7 +56,9 @@ struct ethernet_header {
 } packed_struct;
 
 #define IPV4_DF BE16(0x4000)
+#define IPV4_MF BE16(0x2000)
 #define IPV4_MF_OR_OFFSET BE16(0x3fff)
+#define IPV4_OFFSET BE16(0x1fff) /* in units of 8 bytes */
 
 struct ipv4_header { /* RFC 791 section 3.1 */
 	u8 version_ihl;
@@ -75,6 +80,22 @@ struct ipv6_header { /* RFC 8200 section 3 */
 	u8 hop_limit;
 	u8 source[16];
 	u8 destination[16];
+} packed_struct;
+
+struct extension_header { /* RFC 8200 section 4, RFC 4302 section 2 */
+	u8 next_header;
+	u8 len; /* in units of 8 bytes beyond the first; AH: of 4 bytes, less 2 */
+	u8 data[6];
+} packed_struct;
+
+#define FRAGMENT_MORE BE16(1)
+#define FRAGMENT_OFFSET BE16(0xfff8) /* in bytes */
+
+struct fragment_header { /* RFC 8200 section 4.5 */
+	u8 next_header;
+	u8 reserved;
+	be16 offset; /* and the flag FRAGMENT_MORE */
+	be32 id;
 } packed_struct;
 
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
@@ -99,6 +120,29 @@ struct udp_header { /* RFC 768 */
 } packed_struct;
 
 enum { ARP_ETHERNET = 1, ARP_REQUEST = 1, ARP_REPLY = 2 };
+
+enum {
+	ICMP_ECHO_REPLY = 0,
+	ICMP_UNREACHABLE = 3,
+	ICMP_ECHO = 8,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETER = 12,
+	ICMP_FRAGMENTATION_NEEDED = 4, /* a code */
+
+	ICMPV6_UNREACHABLE = 1,
+	ICMPV6_TOO_BIG = 2,
+	ICMPV6_TIME_EXCEEDED = 3,
+	ICMPV6_PARAMETER = 4,
+	ICMPV6_ECHO = 128,
+	ICMPV6_ECHO_REPLY = 129,
+};
+
+struct icmp_header { /* RFC 792, RFC 1191 section 4, RFC 4443 section 2.1 */
+	u8 type;
+	u8 code;
+	be16 csum;
+	be32 rest;
+} packed_struct;
 
 struct arp_packet { /* RFC 826, for IPv4 over Ethernet */
 	be16 hardware;
@@ -146,6 +190,9 @@ struct gue_header { /* draft-ietf-intarea-gue section 3, variant 0 without optio
 _Static_assert(sizeof(struct ethernet_header) == ETHERNET_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct ipv4_header) == IPV4_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct ipv6_header) == IPV6_HEADER_BYTES, "wire");
+_Static_assert(sizeof(struct extension_header) == EXTENSION_UNIT_BYTES, "wire");
+_Static_assert(sizeof(struct fragment_header) == EXTENSION_UNIT_BYTES, "wire");
+_Static_assert(sizeof(struct icmp_header) == ICMP_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct tcp_header) == TCP_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct udp_header) == UDP_HEADER_BYTES, "wire");
 _Static_assert(sizeof(struct gue_header) == GUE_HEADER_BYTES, "wire");

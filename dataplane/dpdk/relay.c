@@ -51,16 +51,16 @@ static void chain_cut(struct rte_mbuf *mbuf, u32 len_bytes)
  * sends one. Returns false where a whole one has no room. */
 static always_inline bool rewrite(struct rte_mbuf *mbuf, const u8 *frame, u32 frame_bytes)
 {
-	u16 grown = (u16)(rte_pktmbuf_mtod(mbuf, u8 *) - frame);
+	int grown = (int)(rte_pktmbuf_mtod(mbuf, u8 *) - frame);
 
-	mbuf->data_off -= grown;
+	mbuf->data_off = (u16)(mbuf->data_off - grown);
 	if (likely(mbuf->nb_segs == 1)) {
 		mbuf->data_len = (u16)frame_bytes;
 		mbuf->pkt_len = frame_bytes;
 		return true;
 	}
-	mbuf->data_len += grown;
-	mbuf->pkt_len += grown;
+	mbuf->data_len = (u16)(mbuf->data_len + grown);
+	mbuf->pkt_len += (u32)grown;
 	chain_cut(mbuf, frame_bytes);
 	return rte_pktmbuf_linearize(mbuf) == 0;
 }
@@ -70,6 +70,24 @@ static always_inline void queue_push(struct relay_queue *queue, struct rte_mbuf 
 	queue->mbufs[queue->count] = mbuf;
 	queue->places[queue->count] = (u8)place;
 	queue->count++;
+}
+
+/* Keeps a fragment that is early, if there is a place. */
+static bool held(struct relay *relay, const struct port *port, struct rte_mbuf *mbuf, u32 i)
+{
+	struct burst *burst = &relay->burst;
+	const struct held held = {
+		.frame = mbuf,
+		.port = port,
+		.datagram = burst->datagram[i],
+		.since_ms = relay->env.now_ms,
+	};
+
+	if (burst->verdict[i] != VERDICT_FRAGMENT || !relay->env.recent ||
+	    !hold_put(&relay->hold, &held))
+		return false;
+	burst->verdict[i] = VERDICT_UNDECIDED;
+	return true;
 }
 
 static u32 port_index(const struct relay *relay, const struct port *port)
@@ -83,6 +101,8 @@ static void sort_rest(struct relay *relay, const struct port *port, struct rte_m
 	struct burst *burst = &relay->burst;
 	enum action action = verdict_action(burst->verdict[i]);
 
+	if (held(relay, port, mbuf, i))
+		return;
 	if (action == ACTION_REPLY && rewrite(mbuf, burst->frame[i], burst->frame_bytes[i])) {
 		queue_push(&relay->out[port_index(relay, port)], mbuf, i);
 	} else if (action == ACTION_PASS && port->exception && relay->lane) {
@@ -208,4 +228,27 @@ void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *
 	if (unlikely(relay->passed.count > 0))
 		send_up(relay);
 	burst_count(&relay->burst, 0, count, report);
+}
+
+const struct rte_mbuf *relay_release(struct relay *relay, struct report_worker *report)
+{
+	struct held held;
+	struct rte_mbuf *mbuf;
+
+	if (relay->hold.count == 0 || !hold_release(&relay->hold, relay->env.recent, &held))
+		return NULL;
+	mbuf = held.frame;
+	relay_burst(relay, held.port, &mbuf, 1, report);
+	return mbuf;
+}
+
+const struct rte_mbuf *relay_expire(struct relay *relay, struct report_worker *report)
+{
+	struct held held;
+
+	if (!hold_expire(&relay->hold, relay->env.now_ms, &held))
+		return NULL;
+	report->verdicts[VERDICT_FRAGMENT]++;
+	rte_pktmbuf_free(held.frame);
+	return held.frame;
 }

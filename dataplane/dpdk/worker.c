@@ -33,14 +33,21 @@ static u64 clock_now_ms(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
-/* Ticks of CLOCK_MONOTONIC, which mean the same to the next process. */
+/* CLOCK_MONOTONIC, whose ticks mean the same to the next process. */
 static void clock_read(struct worker_clock *clock)
 {
-	u64 now_ms = clock_now_ms();
+	clock->now_ms = clock_now_ms();
+	clock->tick = flow_tick_of(clock->now_ms, clock->tick_ms);
+	clock->ms_ends_cycles = rte_rdtsc() + clock->cycles_per_ms;
+}
 
-	clock->tick = flow_tick_of(now_ms, clock->tick_ms);
-	clock->tick_ends_cycles =
-		rte_rdtsc() + ((clock->tick + 1) * clock->tick_ms - now_ms) * clock->cycles_per_ms;
+/* A millisecond or more is over: counts cycles on. */
+static void clock_count(struct worker_clock *clock, u64 cycles)
+{
+	u64 passed_ms = (cycles - clock->ms_ends_cycles) / clock->cycles_per_ms + 1;
+
+	clock->now_ms += passed_ms;
+	clock->ms_ends_cycles += passed_ms * clock->cycles_per_ms;
 }
 
 /* Leaves the predecessor's flow tables once all their flows have timed out. */
@@ -63,9 +70,16 @@ static void flows_tend(struct worker *worker)
 
 static always_inline void clock_step(struct worker *worker)
 {
-	if (likely(rte_rdtsc() < worker->clock.tick_ends_cycles))
+	struct worker_clock *clock = &worker->clock;
+	u64 cycles = rte_rdtsc();
+
+	if (likely(cycles < clock->ms_ends_cycles))
 		return;
-	clock_read(&worker->clock);
+	clock_count(clock, cycles);
+	worker->relay.env.now_ms = (u32)clock->now_ms;
+	if (likely(flow_tick_of(clock->now_ms, clock->tick_ms) == clock->tick))
+		return;
+	clock_read(clock);
 	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
 	if (worker->current)
 		flows_tend(worker);
@@ -129,6 +143,8 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 
 	if (count > 0)
 		relay_burst(&worker->relay, port, mbufs, count, report);
+	while (unlikely(worker->relay.hold.count > 0) && relay_release(&worker->relay, report))
+		;
 }
 
 static always_inline void serve_lane(struct worker *worker)
@@ -145,6 +161,8 @@ static void serve(struct worker *worker)
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
 		serve_port(worker, &ports->list[i], report);
+	if (unlikely(worker->relay.hold.count > 0))
+		relay_expire(&worker->relay, report);
 	if (worker->relay.lane) {
 		serve_lane(worker);
 		relay_lane_report(&worker->relay, report);
@@ -196,6 +214,7 @@ void worker_prepare(struct worker *worker, u32 number, const struct ports *ports
 		.relay = {.ports = ports, .queue = (u16)number},
 		.clock = {.tick_ms = tick_ms, .cycles_per_ms = rte_get_tsc_hz() / 1000},
 	};
+	worker->relay.env.recent = &worker->recent;
 }
 
 void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
@@ -204,6 +223,12 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 	worker->elder = elder;
 	worker->relay.env.flows = flow_tables_of(flows, worker->number);
 	worker->relay.env.flow_owners = flow_tables_owners(flows, worker->number);
+	if (flows->workers_count > 1)
+		worker->relay.env.siblings = (struct flow_others){
+			.buckets = flow_tables_of(flows, 0),
+			.workers_count = flows->workers_count,
+			.buckets_count = flows->buckets_count,
+		};
 	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
 }
 

@@ -6,10 +6,11 @@
 #include "dataplane/dpdk/attachment.h"
 #include "dataplane/dpdk/relay.h"
 
-/* The time as flow ages count it, read once a tick and by cycle counter between. */
+/* The time, read once a tick of flow ages and by cycle counter between. */
 struct worker_clock {
 	u64 tick;
-	u64 tick_ends_cycles;
+	u64 now_ms;
+	u64 ms_ends_cycles;
 	u64 cycles_per_ms;
 	u32 tick_ms;
 };
@@ -20,6 +21,7 @@ struct worker {
 	struct relay relay;
 	struct worker_clock clock;
 	struct burst_sweep sweep;
+	struct env_recent recent;
 	u64 tables_awaited_cycles; /* until then frames wait for tables; later they are the kernel's */
 	u64 *flows_tick; /* where it says that the flow tables are alive; NULL: others do */
 	u64 root_offset; /* of the arena in use */

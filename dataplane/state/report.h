@@ -11,7 +11,7 @@
 #include "dataplane/core/verdict.h"
 
 #define REPORT_MAGIC 0x0a74726f7065720aull
-#define REPORT_ABI 1
+#define REPORT_ABI 2
 #define REPORT_HEADER_BYTES 4096
 #define REPORT_WORKERS_MAX 128
 
@@ -42,7 +42,7 @@ struct report_worker {
 	u64 kernel_lost;      /* such that the transmit queue did not take */
 	u64 core
 		cache_aligned; /* that it is pinned to, as the kernel numbers them; main thread's */
-	u64 verdicts[VERDICT_COUNT] cache_aligned;
+	u64 verdicts[VERDICT_COUNT + 1] cache_aligned; /* the last: not settled, shown nowhere */
 	struct report_traffic traffic[] cache_aligned;
 } cache_aligned;
 

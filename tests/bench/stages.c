@@ -8,6 +8,8 @@
 #define burst_follow stages_burst_follow
 #define burst_sweep stages_burst_sweep
 #define relay_burst stages_unused_relay_burst
+#define relay_release stages_unused_relay_release
+#define relay_expire stages_unused_relay_expire
 #define relay_pass stages_unused_relay_pass
 #define relay_lane_take stages_unused_relay_lane_take
 #define relay_lane_report stages_unused_relay_lane_report

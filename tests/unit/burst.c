@@ -274,7 +274,9 @@ static void every_packet_is_counted_once(void **state)
 	}
 	assert_true(forwarded > 100);
 	assert_true(counted == packets);
-	assert_true(report->verdicts[VERDICT_FLOW] + report->verdicts[VERDICT_MAGLEV] == forwarded);
+	assert_true(report->verdicts[VERDICT_FLOW] + report->verdicts[VERDICT_MAGLEV] +
+			    report->verdicts[VERDICT_ICMP_ERROR] ==
+		    forwarded);
 	assert_true(services.packets == forwarded && backends.packets == forwarded);
 	assert_true(services.bytes == bytes && backends.bytes == bytes);
 	fixture_free(twins->one_by_one);

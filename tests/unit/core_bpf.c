@@ -36,6 +36,9 @@ static void publish(const struct fixture *fixture)
 	memcpy(state->maglev, fixture->maglev, sizeof(state->maglev));
 	memcpy(state->flows, fixture->env.flows, sizeof(state->flows));
 	memcpy(state->flow_owners, fixture->env.flow_owners, sizeof(state->flow_owners));
+	memcpy(state->fragments, fixture->recent.fragments, sizeof(state->fragments));
+	memcpy(state->told_ms, fixture->recent.told_ms, sizeof(state->told_ms));
+	state->now_ms = fixture->env.now_ms;
 	state->seed = fixture->env.tables.seed;
 	state->station = fixture->station;
 	state->tick = fixture->env.tick;
@@ -49,6 +52,8 @@ static void assert_flows_equal(const struct fixture *fixture)
 	assert_memory_equal(state->flows, fixture->env.flows, sizeof(state->flows));
 	assert_memory_equal(state->flow_owners, fixture->env.flow_owners,
 			    sizeof(state->flow_owners));
+	assert_memory_equal(state->fragments, fixture->recent.fragments, sizeof(state->fragments));
+	assert_memory_equal(state->told_ms, fixture->recent.told_ms, sizeof(state->told_ms));
 }
 
 static void check_frame(struct fixture *fixture, const struct frame *frame, const char *name)

@@ -7,7 +7,7 @@
 #ifndef SHUNT_TESTS_FIXTURE_H
 #define SHUNT_TESTS_FIXTURE_H
 
-#include "dataplane/core/reply.h"
+#include "dataplane/core/single.h"
 #include "dataplane/state/env_user.h"
 #include "tests/unit/frames.h"
 
@@ -46,6 +46,7 @@ struct fixture {
 	u32 maglev_used;
 	u16 services_count;
 	struct station station;
+	struct env_recent recent;
 	struct env env;
 };
 
@@ -208,6 +209,7 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 				.backends_count = FIXTURE_BACKENDS,
 				.highest_service_number = FIXTURE_HIGHEST_NUMBER,
 			},
+		.recent = &fixture->recent,
 		.flow_buckets = flow_buckets,
 	};
 	if (flow_buckets) {
@@ -240,80 +242,27 @@ struct outcome {
 	u32 frame_bytes;
 };
 
-static inline void fixture_wrap(struct outcome *out, const struct packet *packet, u32 entropy,
-				u32 headroom_bytes)
-{
-	u32 overhead = encap_overhead(out->backend);
-
-	if (overhead > headroom_bytes) {
-		out->verdict = VERDICT_NO_HEADROOM;
-		return;
-	}
-	out->frame -= overhead;
-	out->frame_bytes = 14 + overhead + packet->l3_len;
-	encap_write(out->frame, out->backend, packet, entropy);
-}
-
-static inline void fixture_answer(const struct fixture *fixture, const struct packet *packet,
-				  struct outcome *out, u32 headroom_bytes)
-{
-	struct cursor cursor = {out->frame, out->frame + out->frame_bytes};
-	struct reply reply;
-
-	if (!reply_consider(&fixture->env, &fixture->station, cursor, out->frame_bytes, packet,
-			    out->verdict, &reply))
-		return;
-	out->verdict = (enum verdict)reply.verdict;
-	if (reply.grown_bytes > headroom_bytes) {
-		out->verdict = VERDICT_NO_HEADROOM;
-		return;
-	}
-	out->frame -= reply.grown_bytes;
-	out->frame_bytes = reply.frame_bytes;
-	reply_write(out->frame, &reply);
-}
-
 /* The reference that a burst must equal. */
 static inline struct outcome fixture_forward(struct fixture *fixture, u8 *frame, u32 frame_bytes,
 					     u32 headroom_bytes)
 {
-	const struct env *env = &fixture->env;
-	struct outcome out = {.frame = frame, .frame_bytes = frame_bytes};
-	struct cursor cursor = {frame, frame + frame_bytes};
-	struct packet packet = {0};
-	struct flow_key key;
-	struct forward_choice choice;
-	enum verdict fits;
-	u32 index = 0;
+	struct single single = {
+		.frame = frame,
+		.frame_bytes = frame_bytes,
+		.headroom_bytes = headroom_bytes,
+	};
+	enum verdict verdict = single_run(&fixture->env, &fixture->station, &single);
 
-	out.verdict = parse_frame(cursor, frame_bytes, &fixture->station, &packet);
-	if (out.verdict == VERDICT_UNDECIDED) {
-		out.l3_len = packet.l3_len;
-		out.verdict = forward_service(env, &packet, &index);
-	}
-	if (out.verdict != VERDICT_UNDECIDED) {
-		fixture_answer(fixture, &packet, &out, headroom_bytes);
-		return out;
-	}
-	out.service = env_service(env, index);
-	flow_key_of(out.service, &packet, env_seed(env), &key);
-	out.verdict = forward_pick(env, out.service, &packet, &key,
-				   forward_find(env, out.service, &key), &choice);
-	out.number = choice.number;
-	out.unplaced = choice.record == FORWARD_NO_ROOM;
-	out.backend = env_backend(env, out.service, choice.number);
-	if (verdict_action(out.verdict) != ACTION_FORWARD)
-		return out;
-	if (!out.backend) {
-		out.verdict = VERDICT_NO_BACKEND;
-		return out;
-	}
-	fits = forward_fits(out.backend, &packet);
-	if (fits != VERDICT_UNDECIDED)
-		out.verdict = fits;
-	else
-		fixture_wrap(&out, &packet, key.entropy, headroom_bytes);
-	return out;
+	return (struct outcome){
+		.verdict = verdict,
+		.service = single.service,
+		.backend = single.backend,
+		.number = single.backend_number,
+		.l3_len = single.packet.l3_len,
+		.unplaced = single.record == FORWARD_NO_ROOM,
+		.frame = single.frame,
+		.frame_bytes = single.frame_bytes,
+	};
 }
 
 #endif

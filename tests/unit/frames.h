@@ -46,6 +46,9 @@ struct frame_spec {
 	uint8_t extensions[FRAME_EXTENSIONS_MAX]; /* IPv6 extension headers of 8 bytes each */
 	uint8_t extensions_count;
 	uint32_t payload_bytes; /* behind the transport header */
+	/* ICMP: an error (unreachable, or too big) about this packet, of which it embeds so much. */
+	const struct frame_spec *about;
+	uint32_t about_bytes;
 	uint32_t padding_bytes; /* behind the IP packet */
 };
 
@@ -116,10 +119,27 @@ static inline void frame_seal_transport(uint8_t *l4, uint32_t len, uint8_t proto
 	put16(l4 + at, 0xffff - frame_sum(l4, len, sum));
 }
 
+static inline uint32_t frame_packet(uint8_t *ip, const struct frame_spec *spec);
+
+/* An ICMP error; returns its length. */
+static inline uint32_t frame_error(uint8_t *l4, const struct frame_spec *spec)
+{
+	uint8_t about[FRAME_MAX_BYTES] = {0};
+
+	frame_packet(about, spec->about);
+	l4[0] = spec->protocol == FRAME_ICMP ? 3 : 2;
+	l4[1] = spec->protocol == FRAME_ICMP ? 4 : 0;
+	put32(l4 + 4, 1400);
+	memcpy(l4 + 8, about, spec->about_bytes);
+	return 8 + spec->about_bytes;
+}
+
 static inline uint32_t frame_transport(uint8_t *l4, const struct frame_spec *spec)
 {
 	uint32_t header = 8;
 
+	if (spec->about)
+		return frame_error(l4, spec);
 	switch (spec->protocol) {
 	case FRAME_TCP:
 		header = 20;
@@ -193,6 +213,11 @@ static inline uint32_t frame_ipv6(uint8_t *ip, const struct frame_spec *spec)
 	return header + len;
 }
 
+static inline uint32_t frame_packet(uint8_t *ip, const struct frame_spec *spec)
+{
+	return strchr(spec->destination, ':') ? frame_ipv6(ip, spec) : frame_ipv4(ip, spec);
+}
+
 static inline void frame_build(struct frame *frame, const struct frame_spec *spec)
 {
 	bool v6 = strchr(spec->destination, ':') != NULL;
@@ -209,10 +234,21 @@ static inline void frame_build(struct frame *frame, const struct frame_spec *spe
 	}
 	put16(at, v6 ? 0x86dd : 0x0800);
 	at += 2;
-	at += v6 ? frame_ipv6(at, spec) : frame_ipv4(at, spec);
+	at += frame_packet(at, spec);
 	memset(at, 0xee, spec->padding_bytes);
 	frame->len = (uint32_t)(at - frame->bytes) + spec->padding_bytes;
 	frame_require(frame->len <= FRAME_MAX_BYTES);
+}
+
+/* Bytes of the VLAN tags behind the MAC addresses. */
+static inline uint32_t frame_tags_bytes(const struct frame *frame)
+{
+	uint32_t bytes = 0;
+
+	while (get16(frame->bytes + 12 + bytes) == 0x8100 ||
+	       get16(frame->bytes + 12 + bytes) == 0x88a8)
+		bytes += 4;
+	return bytes;
 }
 
 /* --- Randomness with a seed that can be given again ----------------------------------- */
