@@ -77,9 +77,9 @@ L2_BACKENDS = ["10.0.1.9", "2001:db8:b::9"]
 
 # What the frames have to meet at every device, or the comparison shows little.
 REASONS = {
-    "flow", "maglev", "not_ip", "vlan", "other_mac", "other_address", "truncated", "bad_version",
+    "flow", "maglev", "not_ip", "tags", "other_mac", "other_address", "truncated", "bad_version",
     "bad_header_len", "bad_len", "bad_csum", "ttl_zero", "martian", "land", "own_mac", "l2_group",
-    "extension", "icmp", "unmatched", "no_backend", "too_big_df",
+    "icmp", "unmatched", "no_backend", "too_big",
 }
 
 

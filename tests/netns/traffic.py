@@ -2,6 +2,10 @@
 """A mixture of frames that leaves out little of what forwarding knows: new flows and old ones, both
 families, every encapsulation, all sizes, and whatever is dropped or passed for a reason.
 
+What depends on the time is left out, for a capture's clock is another than a device's: packets that
+are too big don't say so, or their senders would be told, but not too often; and fragments are known
+with their first one or not at all.
+
 Made without scapy, which takes a second for a thousand frames, and with a generator of its own, so
 that a seed means the same frames everywhere. What shunt should make of them is not said here:
 devices.py compares one way of running with another.
@@ -95,7 +99,7 @@ class Mixture:
         return self.random.randbytes(min(most, self.random.choice(
             [0, 0, 1, 5, 6, 18, 64, 200, 700, self.random.randrange(1461), 1400])))
 
-    def packet(self, v6=False, l2=False, protocol=TCP, dport=None, most=1440, **field):
+    def packet(self, v6=False, l2=False, protocol=TCP, dport=None, most=1380, **field):
         source, sport = self.client(v6)
         dest = (L2_VIP6 if l2 else VIP6) if v6 else (L2_VIP4 if l2 else VIP4)
         payload = field.pop("payload", None)
@@ -107,7 +111,7 @@ class Mixture:
             body = udp(sport, dport or 53, payload)
         if "length" not in field:
             field.setdefault("tos", self.random.choice([0, 0, 0xB8, 1]))
-        if not v6 and not field.get("flags"):
+        if not v6 and "flags" not in field:
             field["flags"] = self.random.choice([0x4000, 0x4000, 0])
         make = ip6 if v6 else ip4
         return make(field.pop("source", source), field.pop("dest", dest),
@@ -120,9 +124,10 @@ class Mixture:
     def full(self):
         """Up to what fits its wrapping by a byte, and beyond."""
         v6 = self.random.random() < 0.4
-        size = self.mtu - self.random.choice([0, 20, 40, 44, 48, 60, 64, 68, 100])
+        size = self.mtu - self.random.choice([52, 60, 64, 68, 100] if v6 else
+                                             [0, 20, 40, 44, 48, 60, 64, 68, 100])
         payload = self.random.randbytes(size - (60 if v6 else 40))
-        return ether(self.packet(v6, payload=payload))
+        return ether(self.packet(v6, payload=payload, **({} if v6 else {"flags": 0})))
 
     def long(self):
         """Longer than the MTU: the packet, or what trails it."""
@@ -131,13 +136,14 @@ class Mixture:
         if self.random.random() < 0.5:
             return padded(ether(self.packet(self.random.random() < 0.4)),
                           self.random.choice([2040, 2048, 2062, 4100, 9000]))
-        return ether(self.packet(payload=self.random.randbytes(
+        return ether(self.packet(flags=0, payload=self.random.randbytes(
             self.random.choice([1700, 2100, 5000, 8900]))))
 
     def fragment(self):
         if not self.fragments:
             return self.good()
-        return padded(ether(self.packet(flags=self.random.choice([0x2000, 0x2003, 0x0005]))))
+        flags = self.random.choice([0x2000, 0x2003, 0x0005])
+        return padded(ether(self.packet(flags=flags, id=7 if flags == 0x2000 else 8)))
 
     def lie(self):
         """A header that is cut, or wrong."""
@@ -171,6 +177,7 @@ class Mixture:
             lambda: ether(plain, dest=bytes.fromhex("01005e000001")),
             lambda: ether(plain, source=BALANCER),
             lambda: ether(struct.pack("!HH", 5, 0x0800) + plain, 0x8100),
+            lambda: ether(struct.pack("!HHHHHH", 5, 0x8100, 6, 0x8100, 7, 0x0800) + plain, 0x88A8),
             lambda: ether(self.packet(dest=V4("203.0.113.99"))),
             lambda: ether(self.packet(dest=NO_BACKEND4)),
             lambda: ether(self.packet(dport=444)),
