@@ -202,6 +202,17 @@ static void say_pick(json_t *why, const struct plan_service *service, const stru
 	say(why, "a flow that is already known keeps the backend that its flow entry names");
 }
 
+/* Why this service: where its VIP is a prefix, others may have come into question. */
+static void say_vip(json_t *why, const struct config_service *service)
+{
+	char vip[PREFIX_TEXT_MAX];
+
+	if (service->vip.bits == 128)
+		return;
+	say(why, "%s is the longest prefix with a service for this protocol and port",
+	    prefix_format(&service->vip, vip));
+}
+
 static enum verdict explain_flow(const struct env *env, const struct plan *plan,
 				 const struct packet *packet, u32 index, json_t *out, json_t *why)
 {
@@ -222,6 +233,7 @@ static enum verdict explain_flow(const struct env *env, const struct plan *plan,
 	json_object_set_new(out, "hash", json_sprintf("0x%016llx", (unsigned long long)key.hash));
 	if (planned) {
 		json_object_set_new(out, "service", json_string(planned->config->name));
+		say_vip(why, planned->config);
 		say_pick(why, planned, &key, slot, choice.number);
 	}
 	backend_planned = plan_backend_of(planned, choice.number);

@@ -28,6 +28,7 @@ struct check_state {
 	u32 now_ms;
 	u8 tick;
 	bool unmatched_pass;
+	u8 prefixes[2][SERVICE_PREFIXES_MAX];
 
 	/* Scratch. */
 	struct packet packet;

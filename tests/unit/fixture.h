@@ -124,11 +124,11 @@ static inline struct service *fixture_service(struct fixture *fixture, const cha
 {
 	struct addr addr = fixture_addr(vip);
 	bool v6 = strchr(vip, ':') != NULL;
-	u32 index = fixture_key(fixture, service_key(v6, &addr, 0, 0));
+	u32 index = fixture_key(fixture, service_key(v6, &addr, 0, 0, 0));
 	struct service *service;
 
 	fixture->services[index] = (struct service){.vip = addr, .kind = SERVICE_VIP_ONLY};
-	index = fixture_key(fixture, service_key(v6, &addr, BE16(port), protocol));
+	index = fixture_key(fixture, service_key(v6, &addr, 0, BE16(port), protocol));
 	service = &fixture->services[index];
 	*service = (struct service){
 		.vip = addr,

@@ -21,7 +21,7 @@ static void keys_tell_services_apart(void **state)
 				bool v6 = strchr(addresses[a], ':') != NULL;
 
 				keys[count++] =
-					service_key(v6, &addr, BE16(ports[p]), protocols[q]);
+					service_key(v6, &addr, 0, BE16(ports[p]), protocols[q]);
 			}
 	for (size_t i = 0; i < count; i++) {
 		assert_true(keys[i] != 0);
@@ -51,7 +51,7 @@ static void buckets_fill_evenly(void **state)
 
 	for (u32 i = 0; i < KEYS; i++) {
 		struct addr addr = addr_from_v4(BE32(0xcb007100 + i / 8));
-		u32 index = service_bucket_index(service_key(false, &addr, BE16(i % 8 + 80), 6),
+		u32 index = service_bucket_index(service_key(false, &addr, 0, BE16(i % 8 + 80), 6),
 						 BUCKETS);
 
 		assert_true(index < BUCKETS);
@@ -71,10 +71,10 @@ static void an_ipv6_find_is_confirmed(void **state)
 	};
 	struct addr same = service.vip, other = fixture_addr("2001:db8:1::11");
 
-	assert_true(service_matches(&service, true, &same, BE16(443), 6));
-	assert_false(service_matches(&service, true, &other, BE16(443), 6));
-	assert_false(service_matches(&service, true, &same, BE16(444), 6));
-	assert_false(service_matches(&service, true, &same, BE16(443), 17));
+	assert_true(service_matches(&service, true, &same, 0, BE16(443), 6));
+	assert_false(service_matches(&service, true, &other, 0, BE16(443), 6));
+	assert_false(service_matches(&service, true, &same, 0, BE16(444), 6));
+	assert_false(service_matches(&service, true, &same, 0, BE16(443), 17));
 }
 
 /* A colliding IPv6 key, planted: the record behind it is another service's. */
@@ -82,7 +82,7 @@ static void a_colliding_ipv6_key_is_no_match(void **state)
 {
 	struct fixture *fixture = fixture_new(0);
 	struct addr stranger = fixture_addr("2001:db8:1::99");
-	u32 index = fixture_key(fixture, service_key(true, &stranger, BE16(443), 6));
+	u32 index = fixture_key(fixture, service_key(true, &stranger, 0, BE16(443), 6));
 
 	fixture->services[index] = (struct service){
 		.vip = fixture_addr("2001:db8:1::10"),
@@ -90,7 +90,7 @@ static void a_colliding_ipv6_key_is_no_match(void **state)
 		.protocol = 6,
 		.kind = SERVICE_ACTIVE,
 	};
-	assert_int_equal(forward_lookup(&fixture->env, true, &stranger, BE16(443), 6),
+	assert_int_equal(forward_lookup(&fixture->env, true, &stranger, 0, BE16(443), 6),
 			 SERVICE_NONE);
 	fixture_free(fixture);
 }

@@ -72,7 +72,7 @@ static const struct service *find(const struct fixture *fixture, const char *add
 	u32 index;
 
 	assert_int_equal(addr_parse(address, &addr), 0);
-	index = forward_lookup(&fixture->env, !addr_is_v4(&addr), &addr, BE16(port), protocol);
+	index = forward_lookup(&fixture->env, !addr_is_v4(&addr), &addr, 0, BE16(port), protocol);
 	return index == SERVICE_NONE ? NULL : env_service(&fixture->env, index);
 }
 
