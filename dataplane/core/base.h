@@ -71,15 +71,23 @@ static inline u32 be32_to_cpu(be32 x)
 #define forget_value(x, unknown) ((void)0)
 #endif
 
+/* Keeps a number's origin from clang, which for BPF makes branches of arithmetic that it sees
+ * through. */
+#ifdef __bpf__
+#define hide_value(x) asm volatile("" : "+r"(x))
+#else
+#define hide_value(x) ((void)0)
+#endif
+
 /* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. */
 static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 {
 #ifdef __bpf__
 	u64 differ = x ^ y;
-	u64 unequal = (differ | (0 - differ)) >> 63;
+	u64 negative = 0 - differ;
 
-	asm volatile("" : "+r"(unequal)); /* or clang sees the comparison in it, and branches */
-	return yes + (no - yes) * (u32)unequal;
+	hide_value(negative);
+	return yes + (no - yes) * (u32)((differ | negative) >> 63);
 #else
 	return x == y ? yes : no;
 #endif

@@ -159,7 +159,7 @@ static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
 
 #pragma GCC unroll 8
 	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
-		slot = bucket->entries[i] >> 16 == key->key ? i : slot;
+		slot = choose_equal(bucket->entries[i] >> 16, key->key, i, slot);
 	if (slot == FLOW_BUCKET_ENTRIES ||
 	    likely(flow_entry_owned(bucket, slot & 7, key->form, choice)))
 		return slot;
