@@ -90,9 +90,9 @@ struct config_backend {
 struct config_service {
 	char name[CONFIG_NAME_MAX + 1];
 	struct config_prefix vip; /* host bits are zero */
-	u8 protocol;    /* CONFIG_PROTOCOL_* */
-	u16 port;       /* host order; 0: any */
-	u32 table_size; /* prime */
+	u8 protocol;              /* CONFIG_PROTOCOL_* */
+	u16 port;                 /* host order; 0: any */
+	u32 table_size;           /* prime */
 	enum config_hash hash;
 	enum config_encapsulation encapsulation;
 	struct config_check check;

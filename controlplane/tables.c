@@ -445,8 +445,9 @@ static int insert_keys(struct build *build, const struct plan_service *service)
 	if (existing && (known->kind != SERVICE_VIP_ONLY || known->host_bits != record.host_bits ||
 			 !addr_equal(&known->vip, &record.vip)))
 		return -EINVAL;
-	build->services[index] = (struct service){
-		.vip = record.vip, .host_bits = record.host_bits, .kind = SERVICE_VIP_ONLY};
+	build->services[index] = (struct service){.vip = record.vip,
+						  .host_bits = record.host_bits,
+						  .kind = SERVICE_VIP_ONLY};
 
 	index = key_insert(build, record_key(&record, record.port, record.protocol), &existing);
 	if (index == SERVICE_NONE)
