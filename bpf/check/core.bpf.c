@@ -73,7 +73,7 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 }
 
 static inline u16 env_flow_elder(const struct env *env, const struct service *service,
-				 const struct flow_key *key)
+				 const struct packet *packet, const struct flow_key *key)
 {
 	return 0;
 }
@@ -92,6 +92,11 @@ static inline struct fragment_bucket *env_fragment_bucket(const struct env *env,
 		return NULL;
 	checked(index);
 	return &state.fragments[index];
+}
+
+static inline void env_fragment_kept(const struct env *env, u64 datagram)
+{
+	/* Nothing waits for it here. */
 }
 
 static inline u32 *env_told_ms(const struct env *env, u32 index)

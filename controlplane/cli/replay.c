@@ -40,38 +40,76 @@ static const char *backend_address(const struct plan *plan, u16 service, u16 num
 	return NULL;
 }
 
-static void tell_json(const struct replay_record *record, const char *service, const char *backend,
-		      bool sent, u32 index)
+static void tell_json(const struct told *told, const char *service, const char *backend)
 {
+	const struct replay_record *record = &told->record;
+	bool held = record->released_by != REPLAY_NOT_HELD;
 	enum verdict verdict = record->verdict;
-	json_t *out = json_pack("{s:i, s:s, s:s, s:s?, s:s?, s:o}", "n", (int)record->n, "verdict",
-				action_name(verdict_action(verdict)), "reason",
-				verdict_reason(verdict), "service", service, "backend", backend,
-				"out", sent ? json_integer(index) : json_null());
+	json_t *out =
+		json_pack("{s:i, s:s, s:s, s:s?, s:s?, s:o}", "n", (int)record->n, "verdict",
+			  action_name(verdict_action(verdict)), "reason", verdict_reason(verdict),
+			  "service", service, "backend", backend, "out",
+			  record->sent && !held ? json_integer(told->out) : json_null());
 
+	if (held) {
+		json_object_set_new(out, "released_by", json_integer(record->released_by));
+		json_object_set_new(out, "released_out",
+				    record->sent ? json_integer(told->out) : json_null());
+	}
 	json_dumpf(out, stdout, JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(out);
 }
 
-void replay_tell(struct replay *replay, const struct replay_record *record,
-		 const struct timeval *time, const u8 *frame, u32 frame_bytes)
+static void tell(const struct replay *replay, const struct told *told)
 {
+	const struct replay_record *record = &told->record;
 	const struct plan *plan = replay->offline->plan;
 	enum verdict verdict = record->verdict;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], released[32] = "";
 	const char *service = service_name(plan, record->service_number);
 	const char *backend =
 		backend_address(plan, record->service_number, record->backend_number, text);
+
+	if (replay->json) {
+		tell_json(told, service, backend);
+		return;
+	}
+	if (record->released_by != REPLAY_NOT_HELD)
+		snprintf(released, sizeof(released), ", after %u", record->released_by);
+	printf("%6u  %-8s %-16s %s%s%s%s\n", record->n, action_name(verdict_action(verdict)),
+	       verdict_reason(verdict), service ? service : "", backend ? " -> " : "",
+	       backend ? backend : "", released);
+}
+
+/* Makes room for frame n. */
+static struct told *told_at(struct replay *replay, u32 n)
+{
+	while (n >= replay->told_room) {
+		u32 room = replay->told_room ? replay->told_room * 2 : 1024;
+		struct told *list = reallocarray(replay->told, room, sizeof(*list));
+
+		if (!list) {
+			fprintf(stderr, "shunt: no memory for what became of frame %u\n", n);
+			exit(CLI_UNAVAILABLE);
+		}
+		memset(list + replay->told_room, 0, (room - replay->told_room) * sizeof(*list));
+		replay->told = list;
+		replay->told_room = room;
+	}
+	return &replay->told[n];
+}
+
+void replay_tell(struct replay *replay, const struct replay_record *record,
+		 const struct timeval *time, const u8 *frame, u32 frame_bytes)
+{
 	struct pcap_pkthdr header = {.ts = *time, .caplen = frame_bytes, .len = frame_bytes};
 
-	replay->counts[verdict]++;
-	if (replay->json)
-		tell_json(record, service, backend, record->sent, replay->sent);
-	else
-		printf("%6u  %-8s %-16s %s%s%s\n", record->n, action_name(verdict_action(verdict)),
-		       verdict_reason(verdict), service ? service : "", backend ? " -> " : "",
-		       backend ? backend : "");
+	replay->counts[record->verdict]++;
+	*told_at(replay, record->n) =
+		(struct told){.record = *record, .out = replay->sent, .known = true};
+	while (replay->next < replay->told_room && replay->told[replay->next].known)
+		tell(replay, &replay->told[replay->next++]);
 	if (!record->sent)
 		return;
 	replay->sent++;
@@ -152,6 +190,7 @@ static int run(struct replay *replay, const char *engine)
 	if (code == CLI_OK && !replay->json)
 		tell_summary(replay);
 	code = close_out(replay, code);
+	free(replay->told);
 	offline_close(&offline);
 	return code;
 }

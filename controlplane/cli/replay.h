@@ -9,6 +9,13 @@
 #include "controlplane/cli/cli.h"
 #include "dataplane/burst/replay.h"
 
+/* What became of a frame. */
+struct told {
+	struct replay_record record;
+	u32 out;    /* its index in `out`, if it was sent */
+	bool known; /* not while it is held */
+};
+
 struct replay {
 	const struct offline *offline;
 	const char *file; /* the configuration */
@@ -19,9 +26,13 @@ struct replay {
 	pcap_t *dead; /* describes `out` */
 	u32 sent;     /* frames in `out` */
 	u64 counts[VERDICT_COUNT];
+	struct told *told; /* by frame */
+	u32 told_room;
+	u32 next; /* the first frame that was not yet printed */
 };
 
-/* Tells what became of one frame, and keeps what was sent of it. */
+/* Tells what became of one frame, and keeps what was sent of it. Frames are printed in their order,
+ * though one that was held is settled after others. */
 void replay_tell(struct replay *replay, const struct replay_record *record,
 		 const struct timeval *time, const u8 *frame, u32 frame_bytes);
 

@@ -4,28 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/cli/core.h"
 #include "controlplane/cli/replay.h"
-#include "dataplane/core/single.h"
 #include "dataplane/state/flow_table.h"
 
-#define FRAME_MAX (1u << 17)
 #define HEADROOM 128
 
-struct core {
-	struct env env;
-	struct env_recent recent;
-	struct station station;
-	struct replay_clock clock;
-	u8 *room; /* headroom and one frame */
-};
-
-static void advance(struct core *core, const struct timeval *time)
+void core_advance(struct core *core, const struct timeval *time)
 {
 	replay_clock_advance(&core->clock, &core->env,
 			     (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000);
 }
 
-/* The first interface's: its fixed MAC; without one every unicast frame is for us. */
 static struct station station_of(const struct config_dataplane *dataplane)
 {
 	static const u8 none[6];
@@ -41,7 +31,7 @@ static struct station station_of(const struct config_dataplane *dataplane)
 	return station;
 }
 
-static int core_open(struct core *core, const struct offline *offline)
+int core_open(struct core *core, const struct offline *offline)
 {
 	const struct config_dataplane *dataplane = &offline->config->dataplane;
 	size_t flows_bytes = FLOW_TABLE_MIN_BUCKETS * sizeof(struct flow_bucket);
@@ -52,7 +42,7 @@ static int core_open(struct core *core, const struct offline *offline)
 	core->env.flow_buckets = FLOW_TABLE_MIN_BUCKETS;
 	core->env.flows = aligned_alloc(64, flows_bytes);
 	core->env.flow_owners = calloc(FLOW_TABLE_MIN_BUCKETS, sizeof(struct flow_owners));
-	core->room = malloc(HEADROOM + FRAME_MAX);
+	core->room = malloc(HEADROOM + CORE_FRAME_MAX);
 	if (!core->env.flows || !core->env.flow_owners || !core->room)
 		return -1;
 	memset(core->env.flows, 0, flows_bytes);
@@ -61,31 +51,106 @@ static int core_open(struct core *core, const struct offline *offline)
 	return 0;
 }
 
-static void core_close(struct core *core)
+void core_close(struct core *core)
 {
 	free(core->env.flows);
 	free(core->env.flow_owners);
 	free(core->room);
 }
 
-static void run_frame(struct core *core, struct replay *replay, u32 n,
-		      const struct pcap_pkthdr *header, const u8 *bytes)
+enum verdict core_run(struct core *core, const u8 *frame, u32 frame_bytes, struct single *single)
 {
-	struct replay_record record = {.n = n};
-	struct single single = {
+	*single = (struct single){
 		.frame = core->room + HEADROOM,
-		.frame_bytes = header->caplen < FRAME_MAX ? header->caplen : FRAME_MAX,
+		.frame_bytes = frame_bytes < CORE_FRAME_MAX ? frame_bytes : CORE_FRAME_MAX,
 		.headroom_bytes = HEADROOM,
 	};
-	struct timeval time = header->ts;
+	memcpy(single->frame, frame, single->frame_bytes);
+	return single_run(&core->env, &core->station, single);
+}
 
-	memcpy(single.frame, bytes, single.frame_bytes);
-	advance(core, &time);
-	record.verdict = (u8)single_run(&core->env, &core->station, &single);
+/* A frame of the capture, as it came. */
+struct frame {
+	u32 n, bytes_count;
+	u8 bytes[];
+};
+
+/* Whether the frame now waits for its first fragment. */
+static bool held(struct core *core, const struct packet *packet, u32 n,
+		 const struct pcap_pkthdr *header, const u8 *bytes)
+{
+	struct frame *frame = malloc(sizeof(*frame) + header->caplen);
+	const struct held held = {
+		.frame = frame,
+		.datagram = fragment_datagram(packet, env_seed(&core->env)),
+		.since_ms = core->env.now_ms,
+	};
+
+	if (!frame || !hold_put(&core->hold, &held)) {
+		free(frame);
+		return false;
+	}
+	frame->n = n;
+	frame->bytes_count = header->caplen;
+	memcpy(frame->bytes, bytes, header->caplen);
+	return true;
+}
+
+static void run_frame(struct core *core, struct replay *replay, struct replay_record record,
+		      const struct pcap_pkthdr *header, const u8 *bytes)
+{
+	struct single single;
+
+	record.verdict = (u8)core_run(core, bytes, header->caplen, &single);
+	if (record.verdict == VERDICT_FRAGMENT &&
+	    held(core, &single.packet, record.n, header, bytes))
+		return;
 	record.service_number = single.service ? single.service->number : 0;
 	record.backend_number = single.backend_number;
 	record.sent = verdict_sends((enum verdict)record.verdict);
-	replay_tell(replay, &record, &time, single.frame, single.frame_bytes);
+	replay_tell(replay, &record, &header->ts, single.frame, single.frame_bytes);
+}
+
+/* What has waited for frame n. */
+static void release(struct core *core, struct replay *replay, u32 n, const struct timeval *time)
+{
+	struct held held;
+
+	while (hold_release(&core->hold, &core->recent, &held)) {
+		struct frame *frame = held.frame;
+		const struct pcap_pkthdr header = {.ts = *time, .caplen = frame->bytes_count};
+
+		run_frame(core, replay, (struct replay_record){.n = frame->n, .released_by = n},
+			  &header, frame->bytes);
+		free(frame);
+	}
+}
+
+/* What has waited in vain. */
+static void expire(struct core *core, struct replay *replay)
+{
+	static const struct timeval never;
+	struct replay_record record = {
+		.verdict = VERDICT_FRAGMENT,
+		.released_by = REPLAY_NOT_HELD,
+	};
+	struct held held;
+
+	while (hold_expire(&core->hold, core->env.now_ms, &held)) {
+		record.n = ((struct frame *)held.frame)->n;
+		replay_tell(replay, &record, &never, NULL, 0);
+		free(held.frame);
+	}
+}
+
+static void run_next(struct core *core, struct replay *replay, u32 n,
+		     const struct pcap_pkthdr *header, const u8 *bytes)
+{
+	core_advance(core, &header->ts);
+	expire(core, replay);
+	run_frame(core, replay, (struct replay_record){.n = n, .released_by = REPLAY_NOT_HELD},
+		  header, bytes);
+	release(core, replay, n, &header->ts);
 }
 
 int replay_by_core(struct replay *replay)
@@ -106,7 +171,9 @@ int replay_by_core(struct replay *replay)
 		goto close;
 	}
 	while ((got = pcap_next_ex(pcap, &header, &bytes)) == 1)
-		run_frame(&core, replay, n++, header, bytes);
+		run_next(&core, replay, n++, header, bytes);
+	core.env.now_ms += HOLD_MS; /* nothing more comes */
+	expire(&core, replay);
 	if (got == PCAP_ERROR)
 		code = replay_broke_off(replay, pcap, n);
 close:

@@ -165,6 +165,50 @@ static struct replay_record *read_trace(int fd, size_t *count)
 	return list;
 }
 
+/* When each frame of the capture came. Returns `count` times, or NULL. */
+static struct timeval *read_times(pcap_t *in, size_t count)
+{
+	struct timeval *times = calloc(count + 1, sizeof(*times));
+	struct pcap_pkthdr *header;
+	const u8 *bytes;
+
+	for (size_t i = 0; times && i < count; i++) {
+		if (pcap_next_ex(in, &header, &bytes) != 1) {
+			free(times);
+			return NULL;
+		}
+		times[i] = header->ts;
+	}
+	return times;
+}
+
+/* A frame that was held went out when the one came that it waited for. */
+static const struct timeval *time_of(const struct timeval *times, size_t count,
+				     const struct replay_record *record)
+{
+	u32 n = record->released_by == REPLAY_NOT_HELD ? record->n : record->released_by;
+
+	return record->n < count && n < count ? &times[n] : NULL;
+}
+
+static int tell_records(struct replay *replay, const struct replay_record *records, size_t count,
+			const struct timeval *times, pcap_t *sent)
+{
+	struct pcap_pkthdr *header;
+	const u8 *bytes;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct timeval *time = time_of(times, count, &records[i]);
+
+		if (!time ||
+		    (records[i].sent && (!sent || pcap_next_ex(sent, &header, &bytes) != 1)))
+			return CLI_UNAVAILABLE;
+		replay_tell(replay, &records[i], time, records[i].sent ? bytes : NULL,
+			    records[i].sent ? header->caplen : 0);
+	}
+	return CLI_OK;
+}
+
 /* Walks trace, capture and scratch file together. */
 static int tell_all(struct replay *replay, const struct child *child,
 		    const struct replay_record *records, size_t count)
@@ -172,33 +216,20 @@ static int tell_all(struct replay *replay, const struct child *child,
 	char message[PCAP_ERRBUF_SIZE];
 	pcap_t *in = replay_open(replay->in);
 	pcap_t *sent = pcap_open_offline(child->scratch, message);
-	struct pcap_pkthdr *in_header, *sent_header;
+	struct timeval *times = in ? read_times(in, count) : NULL;
+	struct pcap_pkthdr *header;
 	const u8 *bytes;
-	int code = CLI_OK;
-	int got;
+	int code = times ? tell_records(replay, records, count, times, sent) : CLI_UNAVAILABLE;
+	int got = in && code == CLI_OK ? pcap_next_ex(in, &header, &bytes) : PCAP_ERROR_BREAK;
 
-	for (size_t i = 0; in && i < count && code == CLI_OK; i++) {
-		struct timeval time;
-
-		if (pcap_next_ex(in, &in_header, &bytes) != 1) {
-			code = CLI_UNAVAILABLE;
-			break;
-		}
-		time = in_header->ts;
-		if (records[i].sent && (!sent || pcap_next_ex(sent, &sent_header, &bytes) != 1))
-			code = CLI_UNAVAILABLE;
-		else
-			replay_tell(replay, &records[i], &time, bytes,
-				    records[i].sent ? sent_header->caplen : 0);
-	}
-	got = in && code == CLI_OK ? pcap_next_ex(in, &in_header, &bytes) : PCAP_ERROR_BREAK;
-	if (got == 1 || code != CLI_OK) {
+	if (in && (got == 1 || code != CLI_OK)) {
 		fprintf(stderr, "shunt: shunt-dpdk's trace, the capture and what was sent do not "
 				"match\n");
 		code = CLI_UNAVAILABLE;
 	} else if (got == PCAP_ERROR) {
 		code = replay_broke_off(replay, in, (u32)count);
 	}
+	free(times);
 	if (sent)
 		pcap_close(sent);
 	if (in)

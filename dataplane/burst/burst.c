@@ -93,6 +93,8 @@ static void stage_service(const struct env *env, struct burst *burst, struct wor
 
 		if (unlikely(verdict != VERDICT_UNDECIDED)) {
 			settle_foreign(burst, work, i, verdict, packet->l3_len);
+			if (verdict == VERDICT_FRAGMENT)
+				burst->datagram[i] = fragment_datagram(packet, env_seed(env));
 			continue;
 		}
 		service = env_service(env, index);

@@ -28,6 +28,7 @@ struct burst {
 	u8 port[BURST_MAX];            /* where a forwarded packet goes */
 	u16 backend_number[BURST_MAX]; /* 0: none */
 	u32 l3_len[BURST_MAX];         /* bytes of the inner IP packet */
+	u64 datagram[BURST_MAX];       /* of VERDICT_FRAGMENT: whose first fragment is missing */
 	const struct service *service[BURST_MAX]; /* NULL: none */
 	const struct backend *backend[BURST_MAX]; /* of a forwarded packet */
 };
@@ -39,7 +40,8 @@ struct burst {
 void burst_process(struct env *env, struct burst *burst);
 
 /* Counts the packets [from, to) of a burst by verdict, service and backend. Call it when what
- * was sent is known; a packet that the queue refused has its verdict set first. */
+ * was sent is known; a packet that the queue refused has its verdict set first, and one that is
+ * kept for later VERDICT_UNDECIDED. */
 void burst_count(struct burst *burst, u32 from, u32 to, struct report_worker *report);
 
 /* Follows the arena's root, if it moved, at a burst's beginning. Returns whether it did. */

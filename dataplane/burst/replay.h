@@ -6,7 +6,9 @@
 
 #include "dataplane/state/env_user.h"
 
-/* What became of a frame, in the order of the capture. Native: both ends run on one machine. */
+#define REPLAY_NOT_HELD 0xffffffffu
+
+/* What became of a frame, in the order in which frames were settled. Native: both ends run on one machine. */
 struct replay_record {
 	u32 n;              /* the frame's number, from 0 */
 	u8 verdict;         /* enum verdict */
@@ -14,9 +16,10 @@ struct replay_record {
 	u16 service_number; /* 0: none */
 	u16 backend_number; /* 0: none */
 	u16 unused;
+	u32 released_by; /* a fragment that was held: the frame that it waited for; or REPLAY_NOT_HELD */
 };
 
-_Static_assert(sizeof(struct replay_record) == 12, "crosses processes");
+_Static_assert(sizeof(struct replay_record) == 16, "crosses processes");
 
 /* The time that a replay knows within a tick of flow ages. Coarse, or every burst would be one
  * frame. */

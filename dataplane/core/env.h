@@ -33,10 +33,11 @@ static inline bool env_unmatched_pass(const struct env *env);
 static inline u32 env_flow_buckets(const struct env *env);
 static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 index);
 
-/* The backend that the flow tables of a predecessor, laid out otherwise, know for a flow that is
- * still alive; 0: none, or there are no such tables. Asked about a miss alone. */
+/* The backend that others know for a flow that is still alive: a predecessor's flow tables, laid out
+ * otherwise; for ICMP errors and fragments, which a device does not spread as it does their flow,
+ * other workers' too. 0: none. Asked about a miss alone. */
 static inline u16 env_flow_elder(const struct env *env, const struct service *service,
-				 const struct flow_key *key);
+				 const struct packet *packet, const struct flow_key *key);
 
 /* Notes which service the entry in a bucket's slot is about to belong to, before it can be seen. */
 static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 service_number);
@@ -46,6 +47,9 @@ static inline u8 env_tick(const struct env *env);
 
 /* One bucket of the fragment table, of FRAGMENT_BUCKETS; NULL: there is none. */
 static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index);
+
+/* Says that the first fragment of a datagram has come, and is in its bucket. */
+static inline void env_fragment_kept(const struct env *env, u64 datagram);
 
 /* When the senders of one class were last told of a path's MTU, of ENV_TOLD_CLASSES; NULL: they are
  * always told. */

@@ -89,8 +89,10 @@ static inline enum verdict forward_fragment(const struct env *env, struct packet
 	const struct fragment *first;
 
 	if (!(packet->flags & PACKET_LATER)) {
-		if (bucket)
-			fragment_keep(bucket, datagram, packet, env_now_ms(env));
+		if (!bucket)
+			return VERDICT_UNDECIDED;
+		fragment_keep(bucket, datagram, packet, env_now_ms(env));
+		env_fragment_kept(env, datagram);
 		return VERDICT_UNDECIDED;
 	}
 	first = bucket ? fragment_find(bucket, datagram, env_now_ms(env)) : NULL;
@@ -414,7 +416,7 @@ static always_inline enum verdict forward_pick(const struct env *env, const stru
 			return VERDICT_FLOW;
 		}
 	}
-	elder = env_flow_elder(env, service, key);
+	elder = env_flow_elder(env, service, packet, key);
 	if (unlikely(packet->flags & PACKET_ERROR))
 		return forward_pick_error(env, service, packet, key, elder, choice);
 	if (unlikely(elder != 0))

@@ -43,7 +43,10 @@ struct packet {
 	u16 l4_offset;   /* bytes from the IP header to the transport header */
 	u32 l3_len;      /* bytes of the IP packet, header included: never Ethernet padding */
 	u32 fragment_id; /* of a fragment's datagram */
+	u8 unused[8];
 };
+
+_Static_assert(sizeof(struct packet) == 64, "one of a burst is found by a shift");
 
 /* The same number, with a bound that the BPF verifier sees: two tags at most, six extension headers. */
 static always_inline u32 packet_bounded_l3(u32 l3_offset)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* shunt-dpdk: the poll-mode engine.
  *
- * Two kinds of threads matter. A worker (worker.c) owns its core, and the packets of one queue
- * of each port. The main thread sleeps in epoll, talks to shuntd (session.c), and wakes for signals, which are a descriptor
- * among the others. All that can be missing on a machine is looked for before DPDK starts. */
+ * Two kinds of threads matter. A worker (worker.c) owns its core, and the packets of one queue of
+ * each port. The main thread sleeps in epoll, talks to shuntd (session.c) and with the kernel
+ * (exception.c), and wakes for signals, which are a descriptor among the others. All that can be
+ * missing on a machine is looked for before DPDK starts. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 
 #include "config/config.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/exception.h"
 #include "dataplane/dpdk/message.h"
 #include "dataplane/dpdk/options.h"
 #include "dataplane/dpdk/replay.h"
@@ -54,6 +56,8 @@ struct program {
 	struct flow_tables flows;
 	struct cores cores;
 	struct workers workers;
+	struct lane lanes[WORKERS_MAX]; /* a worker each */
+	struct exception exception;
 	struct session session;
 	int signal_fd;
 	bool dpdk_started;
@@ -196,30 +200,52 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 /* Sleeps until a signal asks for the end. */
 static int loop(struct program *program)
 {
-	enum { EVENT_SIGNAL, EVENT_SESSION };
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION };
 	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
 	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
+	struct epoll_event exception_event = {.events = EPOLLIN, .data.u32 = EVENT_EXCEPTION};
 	struct session *session = &program->session;
+	struct exception *exception = &program->exception;
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event;
 
 	if (epoll_fd < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, session->epoll_fd, &session_event) < 0) {
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, session->epoll_fd, &session_event) < 0 ||
+	    (exception->epoll_fd >= 0 &&
+	     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, exception->epoll_fd, &exception_event) < 0)) {
 		message("cannot wait for events: %s", strerror(errno));
 		return EX_OSERR;
 	}
 	session_run(session);
 	for (;;) {
-		int count = epoll_wait(epoll_fd, &event, 1, -1);
+		int count = epoll_wait(epoll_fd, &event, 1, exception_wait_ms(exception));
 
 		if (count == 1 && event.data.u32 == EVENT_SIGNAL)
 			break;
-		if (count == 1)
+		if (count == 1 && event.data.u32 == EVENT_SESSION)
 			session_run(session);
+		if (exception->epoll_fd >= 0)
+			exception_run(exception, count == 1 && event.data.u32 == EVENT_EXCEPTION);
 	}
 	close(epoll_fd);
 	return EX_OK;
+}
+
+/* The kernel's share of the ports. With one, the workers run from the start. */
+static int kernel_open(struct program *program)
+{
+	struct exception *exception = &program->exception;
+	struct workers *workers = &program->workers;
+	int err = exception_open(exception, &program->ports, program->lanes, workers->count);
+
+	exception->first = &workers->list[0];
+	if (err == 0 && exception->epoll_fd >= 0)
+		err = workers_serve_kernel(workers, program->lanes);
+	if (err == 0)
+		return EX_OK;
+	message("cannot serve the kernel: %s", strerror(-err));
+	return EX_OSERR;
 }
 
 static int forward(struct program *program, const struct config_dataplane *config,
@@ -240,8 +266,11 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		message("cannot wait for shuntd: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	status = loop(program);
+	status = kernel_open(program);
+	if (status == EX_OK)
+		status = loop(program);
 	workers_stop(&program->workers);
+	exception_close(&program->exception);
 	session_close(session);
 	return status;
 }

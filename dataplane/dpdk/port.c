@@ -21,6 +21,7 @@
 
 #include "dataplane/dpdk/device_check.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/lane.h"
 #include "dataplane/dpdk/message.h"
 
 #define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
@@ -33,10 +34,26 @@
 #define DESCRIPTORS_MAX 1024
 #define DATA_ROOM_MAX (63 * 1024)
 #define MTU_DEFAULT 1500
+#define KERNEL_FRAMES 1023 /* on their way from the kernel to the wire */
 
 static const u8 no_mac[6];
 
 /* --- Before DPDK starts --------------------------------------------------------------- */
+
+bool port_wants_exception(const struct port *port)
+{
+	return port->config->exception != CONFIG_EXCEPTION_OFF && !port->kind->kernel_sees_all &&
+	       !port->kind->leads_nowhere;
+}
+
+/* Whether the main thread has anything to send. */
+static bool ports_have_kernel(const struct ports *ports)
+{
+	for (u32 i = 0; i < ports->count; i++)
+		if (port_wants_exception(&ports->list[i]) || ports->list[i].station.answers)
+			return true;
+	return false;
+}
 
 static void port_prepare(struct port *port, const struct config_interface *config)
 {
@@ -44,6 +61,7 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 		.config = config,
 		.kind = port_kind_of(config->device),
 		.mtu = config->mtu,
+		.station.answers = config->answer == CONFIG_ANSWER_ARP,
 		.rx_descriptors = DESCRIPTORS_MAX,
 		.tx_descriptors = DESCRIPTORS_MAX,
 	};
@@ -120,11 +138,11 @@ int ports_prepare(struct ports *ports, const struct config_interface *interfaces
 
 /* --- Pool ----------------------------------------------------------------------------- */
 
-/* Every worker has what its queues hold and a cache of its own, large enough for it never to touch
- * what they share. The main thread has a cache too. */
+/* Every worker has what its queues and its lane hold and a cache of its own, large enough for it
+ * never to touch what they share. The main thread has a cache too. */
 static u32 pool_count(const struct ports *ports, u32 workers_count)
 {
-	u32 each = POOL_IN_HAND;
+	u32 each = POOL_IN_HAND + LANE_ENTRIES;
 
 	for (u32 i = 0; i < ports->count; i++)
 		each += ports->list[i].rx_descriptors + ports->list[i].tx_descriptors;
@@ -134,8 +152,9 @@ static u32 pool_count(const struct ports *ports, u32 workers_count)
 u64 ports_memory_bytes(const struct ports *ports, u32 workers_count)
 {
 	u64 each = sizeof(struct rte_mbuf) + PRIVATE_BYTES + data_room_bytes(ports) + 192;
+	u64 count = pool_count(ports, workers_count);
 
-	return pool_count(ports, workers_count) * each;
+	return (count + (ports_have_kernel(ports) ? KERNEL_FRAMES : 0)) * each;
 }
 
 static int pool_create(struct ports *ports)
@@ -144,7 +163,13 @@ static int pool_create(struct ports *ports)
 
 	ports->pool = rte_pktmbuf_pool_create("shunt", count, POOL_CACHE, PRIVATE_BYTES,
 					      (u16)data_room_bytes(ports), SOCKET_ID_ANY);
-	if (ports->pool)
+	/* Taken from by the main thread alone, and without caches: see lane.h. */
+	if (ports->pool && ports_have_kernel(ports))
+		ports->kernel_pool =
+			rte_pktmbuf_pool_create_by_ops("shunt-kernel", KERNEL_FRAMES, 0,
+						       PRIVATE_BYTES, (u16)data_room_bytes(ports),
+						       SOCKET_ID_ANY, "ring_mp_sc");
+	if (ports->pool && (ports->kernel_pool || !ports_have_kernel(ports)))
 		return 0;
 	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
 		count, data_room_bytes(ports), rte_strerror(rte_errno));
@@ -381,6 +406,18 @@ static int port_configure(struct port *port, u32 queues_count)
 						&port->tx_descriptors);
 }
 
+/* Groups: solicited nodes, and all that the kernel listens to. */
+static void groups_receive(const struct port *port)
+{
+	if (!port->station.answers && !port_wants_exception(port))
+		return;
+	if (rte_eth_allmulticast_enable(port->id) != 0 &&
+	    rte_eth_promiscuous_enable(port->id) != 0 && port->station.answers)
+		message("interface %s: the device may not receive what is sent to groups, so that "
+			"neighbour discovery for VIPs can fail there",
+			port->config->name);
+}
+
 static int queues_setup(struct port *port, u32 queues_count, struct rte_mempool *pool)
 {
 	unsigned socket = (unsigned)rte_eth_dev_socket_id(port->id);
@@ -411,6 +448,7 @@ static int port_start(struct port *port, u32 queues_count, struct rte_mempool *p
 		return err;
 	}
 	port->started = true;
+	groups_receive(port);
 	if (port->kind->filters_mac && rte_eth_macaddr_get(port->id, &mac) == 0 &&
 	    memcmp(mac.addr_bytes, port->station.mac, 6) != 0 &&
 	    rte_eth_promiscuous_enable(port->id) != 0)
@@ -449,15 +487,16 @@ void ports_close(struct ports *ports)
 		port->started = port->open = false;
 	}
 	rte_mempool_free(ports->pool);
-	ports->pool = NULL;
+	rte_mempool_free(ports->kernel_pool);
+	ports->pool = ports->kernel_pool = NULL;
 }
 
 void port_describe(const struct port *port, struct attach_port *out)
 {
 	*out = (struct attach_port){.mtu = port->mtu};
 	snprintf(out->name, sizeof(out->name), "%s", port->config->name);
-	/* A tap's interface may live in another namespace: the kernel's routes say nothing. */
-	if (port->kind->has_iface)
+	/* A tap's own interface may live in another namespace: the kernel's routes say nothing. */
+	if (port->kernel_name[0] != '\0')
 		memcpy(out->kernel_name, port->kernel_name, sizeof(out->kernel_name));
 	else if (!port->kind->kernel_is_peer)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);

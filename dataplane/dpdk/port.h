@@ -16,12 +16,14 @@ struct rte_mempool;
 struct port {
 	const struct config_interface *config;
 	const struct port_kind *kind;
-	char kernel_name[16];               /* the value of `iface=`, where the kind has one */
-	u16 id;                             /* DPDK's number */
-	u16 mtu;                            /* bytes of an IP packet */
+	char kernel_name[16]; /* of the exception port; else the value of `iface=`, where the kind
+			       * has one; else empty */
+	u16 id;               /* DPDK's number */
+	u16 mtu;              /* bytes of an IP packet */
 	u16 rx_descriptors, tx_descriptors; /* of each queue */
 	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
+	bool exception; /* what is passed goes to the kernel_name */
 	struct station station;
 };
 
@@ -31,6 +33,7 @@ struct ports {
 	u32 workers_count;            /* pairs of queues that each port runs */
 	const struct port *narrowest; /* that has fewer pairs than were wanted; NULL: none */
 	struct rte_mempool *pool;
+	struct rte_mempool *kernel_pool; /* for what the kernel sends; NULL: nothing */
 };
 
 /* Takes the interfaces and finds what is missing on this machine before DPDK starts: device
@@ -45,6 +48,9 @@ u64 ports_memory_bytes(const struct ports *ports, u32 workers_count);
  * every device has queues for. On failure says why, closes what was opened and returns -errno. */
 int ports_open(struct ports *ports, u32 workers_wanted) __attribute__((warn_unused_result));
 void ports_close(struct ports *ports);
+
+/* Whether the device has taken the whole wire from the kernel, which is to have its share. */
+bool port_wants_exception(const struct port *port);
 
 /* What would give the port more pairs of queues, as the end of a sentence. */
 void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes);

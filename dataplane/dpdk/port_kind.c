@@ -56,9 +56,11 @@ static const struct port_kind kinds[] = {
 	{
 		.driver = "net_pcap",
 		.check = device_check_pcap,
+		.leads_nowhere = true,
 	},
 	{
 		.driver = "net_null",
+		.leads_nowhere = true,
 	},
 };
 

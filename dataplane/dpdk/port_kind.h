@@ -18,6 +18,7 @@ struct port_kind {
 	 * or nobody is. */
 	bool kernel_sees_all; /* the kernel has every packet anyway, so what is its is not lost */
 	bool takes_whole_nic; /* the kernel has no packet but those that we hand it */
+	bool leads_nowhere;   /* no wire, so that the kernel has no share in it */
 
 	const char
 		*queues_option; /* of the device string, that says how many pairs it has; or NULL */

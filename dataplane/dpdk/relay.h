@@ -5,6 +5,8 @@
 #define SHUNT_DPDK_RELAY_H
 
 #include "dataplane/burst/burst.h"
+#include "dataplane/burst/hold.h"
+#include "dataplane/dpdk/lane.h"
 #include "dataplane/dpdk/port.h"
 
 #define RELAY_BURST 32
@@ -24,11 +26,31 @@ struct relay {
 	struct burst burst; /* of the last call, verdicts settled */
 	struct relay_queue out[PORTS_MAX];
 	struct relay_queue dropped;
+	struct hold hold;          /* mbufs; where env.recent is set */
+	struct lane *lane;         /* NULL: the kernel gets nothing */
+	struct relay_queue passed; /* to go up the lane */
 };
 
 /* Forwards, drops and counts `count` mbufs (at most RELAY_BURST) that came in at port; they are
  * the relay's from here on. */
 void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
 		 u32 count, struct report_worker *report);
+
+/* After a burst: relays one mbuf that was held until its first fragment came, which it did in that
+ * burst, alone. Returns it, by now somebody else's; NULL where there is none. */
+const struct rte_mbuf *relay_release(struct relay *relay, struct report_worker *report);
+
+/* Drops and counts what was held in vain. Call it now and then. Returns the mbuf, freed, or NULL. */
+const struct rte_mbuf *relay_expire(struct relay *relay, struct report_worker *report);
+
+/* Gives the kernel all that came in at port, unseen: without tables nothing is ours. */
+void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
+		u32 count);
+
+/* Sends what the kernel sends. */
+void relay_lane_take(struct relay *relay);
+
+/* Brings the report's counts of the lane up to date. */
+void relay_lane_report(const struct relay *relay, struct report_worker *report);
 
 #endif

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "dataplane/burst/replay.h"
+#include "dataplane/core/forward.h"
 #include "dataplane/dpdk/attachment.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/message.h"
@@ -47,6 +48,11 @@ struct replay {
 
 	struct replay_clock clock;
 	u32 n;
+	struct held_frame {
+		const struct rte_mbuf *mbuf;
+		u32 n;
+	} held[HOLD_MAX];
+	u32 held_count;
 	struct replay_record trace[TRACE_RECORDS];
 	u32 trace_count;
 };
@@ -261,24 +267,82 @@ static int trace_flush(struct replay *replay)
 	return EX_OK;
 }
 
-static int trace_burst(struct replay *replay)
+static int trace_add(struct replay *replay, const struct replay_record *record)
+{
+	replay->trace[replay->trace_count++] = *record;
+	return replay->trace_count < TRACE_RECORDS ? EX_OK : trace_flush(replay);
+}
+
+/* Tells what became of frame number n, which is number i of the last burst. */
+static int trace_frame(struct replay *replay, u32 i, u32 n, u32 released_by)
 {
 	const struct burst *burst = &replay->relay.burst;
+	enum verdict verdict = burst->verdict[i];
+	const struct replay_record record = {
+		.n = n,
+		.verdict = (u8)verdict,
+		.sent = verdict_sends(verdict),
+		.service_number = burst->service[i] ? burst->service[i]->number : 0,
+		.backend_number = burst->backend_number[i],
+		.released_by = released_by,
+	};
 
-	for (u32 i = 0; i < burst->count; i++) {
-		enum verdict verdict = burst->verdict[i];
+	return trace_add(replay, &record);
+}
 
-		replay->trace[replay->trace_count++] = (struct replay_record){
-			.n = replay->n++,
-			.verdict = (u8)verdict,
-			.sent = verdict_sends(verdict),
-			.service_number = burst->service[i] ? burst->service[i]->number : 0,
-			.backend_number = burst->backend_number[i],
-		};
+/* Frames that are held are told when they go. */
+static int trace_burst(struct replay *replay, struct rte_mbuf *const *mbufs)
+{
+	const struct burst *burst = &replay->relay.burst;
+	u32 count = burst->count;
+	int status = EX_OK;
+
+	for (u32 i = 0; i < count && status == EX_OK; i++, replay->n++) {
+		if (burst->verdict[i] == VERDICT_UNDECIDED)
+			replay->held[replay->held_count++] =
+				(struct held_frame){mbufs[i], replay->n};
+		else
+			status = trace_frame(replay, i, replay->n, REPLAY_NOT_HELD);
 	}
-	if (replay->trace_count + BURST_MAX <= TRACE_RECORDS)
-		return EX_OK;
-	return trace_flush(replay);
+	return status;
+}
+
+/* The number of a frame that is held no more. */
+static u32 held_number(struct replay *replay, const struct rte_mbuf *mbuf)
+{
+	u32 at = 0, n;
+
+	while (replay->held[at].mbuf != mbuf)
+		at++;
+	n = replay->held[at].n;
+	replay->held[at] = replay->held[--replay->held_count];
+	return n;
+}
+
+static int release(struct replay *replay, struct report_worker *report)
+{
+	const struct rte_mbuf *mbuf;
+	int status = EX_OK;
+
+	while (status == EX_OK && (mbuf = relay_release(&replay->relay, report)))
+		status = trace_frame(replay, 0, held_number(replay, mbuf), replay->n - 1);
+	return status;
+}
+
+static int expire(struct replay *replay, struct report_worker *report)
+{
+	struct replay_record record = {
+		.verdict = VERDICT_FRAGMENT,
+		.released_by = REPLAY_NOT_HELD,
+	};
+	const struct rte_mbuf *mbuf;
+	int status = EX_OK;
+
+	while (status == EX_OK && (mbuf = relay_expire(&replay->relay, report))) {
+		record.n = held_number(replay, mbuf);
+		status = trace_add(replay, &record);
+	}
+	return status;
 }
 
 static u64 time_ms_of(const struct replay *replay, const struct rte_mbuf *mbuf)
@@ -287,12 +351,26 @@ static u64 time_ms_of(const struct replay *replay, const struct rte_mbuf *mbuf)
 	       1000;
 }
 
-/* How many of the mbufs, at least one, come before the clock moves again. */
+/* Whether what waits for this frame, if any does, may go after it. */
+static bool is_fragment(const struct replay *replay, struct rte_mbuf *mbuf)
+{
+	u8 *frame = rte_pktmbuf_mtod(mbuf, u8 *);
+	struct cursor cursor = {frame, frame + mbuf->data_len};
+	struct packet packet;
+
+	return parse_frame(cursor, mbuf->pkt_len, &replay->ports.list[0].station, &packet) ==
+		       VERDICT_UNDECIDED &&
+	       packet.flags & PACKET_FRAGMENT;
+}
+
+/* How many of the mbufs, at least one, come before the clock moves again. A burst ends with a
+ * fragment too, so that what it releases follows at once, as it does frame by frame. */
 static u32 same_moment(const struct replay *replay, struct rte_mbuf *const *mbufs, u32 count)
 {
 	u32 same = 1;
 
-	while (same < count && !replay_clock_moves(&replay->clock, time_ms_of(replay, mbufs[same])))
+	while (same < count && !is_fragment(replay, mbufs[same - 1]) &&
+	       !replay_clock_moves(&replay->clock, time_ms_of(replay, mbufs[same])))
 		same++;
 	return same;
 }
@@ -305,10 +383,14 @@ static int replay_mbufs(struct replay *replay, struct rte_mbuf **mbufs, u32 coun
 	for (u32 from = 0, part; from < count && status == EX_OK; from += part) {
 		replay_clock_advance(&replay->clock, &replay->relay.env,
 				     time_ms_of(replay, mbufs[from]));
+		status = expire(replay, report);
 		part = same_moment(replay, mbufs + from, count - from);
 		relay_burst(&replay->relay, &replay->ports.list[0], mbufs + from, part, report);
 		report->heartbeat++;
-		status = trace_burst(replay);
+		if (status == EX_OK)
+			status = trace_burst(replay, mbufs + from);
+		if (status == EX_OK)
+			status = release(replay, report);
 	}
 	return status;
 }
@@ -329,6 +411,9 @@ static int capture_run(struct replay *replay)
 			status = replay_mbufs(replay, mbufs, count);
 		}
 	}
+	replay->relay.env.now_ms += HOLD_MS; /* nothing more comes */
+	if (status == EX_OK)
+		status = expire(replay, report_worker(&replay->attachment->report, 0));
 	if (status == EX_OK)
 		status = trace_flush(replay);
 	if (status == EX_OK && replay->broken_off)

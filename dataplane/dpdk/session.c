@@ -13,10 +13,10 @@
  * hands: all first go over to the new arena without flows, then the tables are cleared here, then
  * they may use them.
  *
- * Before the workers have run, and only then, the flow tables may be exchanged for those that an
- * ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours until
- * their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a shuntd that
- * restarts has them as soon as it has us. */
+ * Before the workers have tables, and only then, the flow tables may be exchanged for those that
+ * an ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours
+ * until their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a
+ * shuntd that restarts has them as soon as it has us. */
 #include "dataplane/dpdk/session.h"
 
 #include <errno.h>
@@ -82,6 +82,12 @@ static void release_older(struct attachment *attachment)
 	}
 }
 
+/* Whether the flow tables are still to be cleared for the newest attachment. */
+static bool flows_pending(const struct session *session)
+{
+	return session->flows && session->newest->flow_buckets == 0;
+}
+
 /* Frees what the workers have left behind, and lets them use flows that were cleared for them. */
 static void release(struct session *session)
 {
@@ -92,7 +98,7 @@ static void release(struct session *session)
 	if (!oldest)
 		return;
 	release_older(oldest);
-	if (!flows || newest->flow_buckets != 0 || !workers_all_at(session->workers, newest))
+	if (!flows_pending(session) || !workers_all_at(session->workers, newest))
 		return;
 	flow_tables_adopt(flows, newest->incarnation);
 	worker_allow_flows(newest, flows->buckets_count);
@@ -118,17 +124,17 @@ static u64 elder_delay_ms(const struct session *session)
 
 static bool release_pending(const struct session *session)
 {
-	return session->newest && (session->newest->older || session->unanswered ||
-				   (session->flows && session->newest->flow_buckets == 0));
+	return session->newest &&
+	       (session->newest->older || session->unanswered || flows_pending(session));
 }
 
-/* Answers with the report of an arena that every worker has gone over to. */
+/* Answers with the report of an arena that every worker has gone over to, flows and all. */
 static void answer(struct session *session)
 {
 	int err;
 
 	if (!session->unanswered || session->socket < 0 ||
-	    !workers_all_at(session->workers, session->newest))
+	    !workers_all_at(session->workers, session->newest) || flows_pending(session))
 		return;
 	session->unanswered = false;
 	err = attachment_answer(session->socket, session->newest, session->flows);
@@ -159,7 +165,7 @@ static void flows_tell(const struct session *session)
 			session->flows->buckets_count);
 }
 
-/* Before the workers run: takes over what a predecessor deposited, if shuntd sends it. */
+/* Before the workers have tables: takes over what a predecessor deposited, if shuntd sends it. */
 static void flows_settle(struct session *session, u64 incarnation, int deposit_fd)
 {
 	struct flow_elder *elder = &session->elder;

@@ -10,7 +10,9 @@
  *
  * An attachment is taken up between two bursts. Counters are carried over here and not by the
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
- * there are tables: a frame is then better off waiting in its queue. */
+ * there are tables: a frame is then better off waiting in its queue. Where tables don't come, it
+ * is not: who has to mend shuntd may come over this wire, so that after two seconds the kernel gets
+ * everything. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include "dataplane/dpdk/worker.h"
@@ -18,6 +20,8 @@
 #include <time.h>
 
 #include "dataplane/dpdk/eal.h"
+
+#define TABLES_AWAITED_MS 2000
 
 /* --- Time ----------------------------------------------------------------------------- */
 
@@ -55,6 +59,15 @@ static void elder_leave(struct worker *worker)
 	__atomic_store_n(&worker->elder, NULL, __ATOMIC_RELEASE); /* worker_uses_elder() */
 }
 
+/* Once a tick, from the moment on that there are tables: what the main thread lays down before it
+ * hands them over is not looked at earlier. */
+static void flows_tend(struct worker *worker)
+{
+	if (worker->flows_tick)
+		*worker->flows_tick = worker->clock.tick;
+	elder_leave(worker);
+}
+
 static always_inline void clock_step(struct worker *worker)
 {
 	struct worker_clock *clock = &worker->clock;
@@ -68,9 +81,8 @@ static always_inline void clock_step(struct worker *worker)
 		return;
 	clock_read(clock);
 	worker->relay.env.tick = (u8)(worker->clock.tick & FLOW_AGE_MASK);
-	if (worker->flows_tick)
-		*worker->flows_tick = worker->clock.tick;
-	elder_leave(worker);
+	if (worker->current)
+		flows_tend(worker);
 }
 
 /* Its block of an attachment's report. */
@@ -98,6 +110,7 @@ static void take_up(struct worker *worker, struct attachment *newest)
 		worker->relay.env.elder = NULL;
 	/* Generations of two arenas don't compare. */
 	worker->sweep.pending_generation = worker->sweep.passing_generation = 0;
+	flows_tend(worker);
 	__atomic_store_n(&worker->current, newest, __ATOMIC_RELEASE); /* worker_current() */
 }
 
@@ -130,6 +143,14 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 
 	if (count > 0)
 		relay_burst(&worker->relay, port, mbufs, count, report);
+	while (unlikely(worker->relay.hold.count > 0) && relay_release(&worker->relay, report))
+		;
+}
+
+static always_inline void serve_lane(struct worker *worker)
+{
+	if (unlikely(!rte_ring_empty(worker->relay.lane->down)))
+		relay_lane_take(&worker->relay);
 }
 
 static void serve(struct worker *worker)
@@ -140,7 +161,34 @@ static void serve(struct worker *worker)
 	report->heartbeat++;
 	for (u32 i = 0; i < ports->count; i++)
 		serve_port(worker, &ports->list[i], report);
+	if (unlikely(worker->relay.hold.count > 0))
+		relay_expire(&worker->relay, report);
+	if (worker->relay.lane) {
+		serve_lane(worker);
+		relay_lane_report(&worker->relay, report);
+	}
 	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
+}
+
+/* There are no tables. */
+static void serve_kernel(struct worker *worker)
+{
+	const struct ports *ports = worker->relay.ports;
+	struct rte_mbuf *mbufs[RELAY_BURST];
+
+	rte_pause();
+	if (!worker->relay.lane)
+		return;
+	serve_lane(worker);
+	for (u32 i = 0; i < ports->count && rte_rdtsc() > worker->tables_awaited_cycles; i++) {
+		const struct port *port = &ports->list[i];
+		u16 count = 0;
+
+		if (port->exception)
+			count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
+		if (count > 0)
+			relay_pass(&worker->relay, port, mbufs, count);
+	}
 }
 
 static int run(void *argument)
@@ -152,7 +200,7 @@ static int run(void *argument)
 		if (likely(follow(worker)))
 			serve(worker);
 		else
-			rte_pause();
+			serve_kernel(worker);
 	}
 	return 0;
 }
@@ -175,6 +223,12 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 	worker->elder = elder;
 	worker->relay.env.flows = flow_tables_of(flows, worker->number);
 	worker->relay.env.flow_owners = flow_tables_owners(flows, worker->number);
+	if (flows->workers_count > 1)
+		worker->relay.env.siblings = (struct flow_others){
+			.buckets = flow_tables_of(flows, 0),
+			.workers_count = flows->workers_count,
+			.buckets_count = flows->buckets_count,
+		};
 	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
 }
 
@@ -188,16 +242,23 @@ u64 worker_tick_now(const struct worker *worker)
 	return flow_tick_of(clock_now_ms(), worker->clock.tick_ms);
 }
 
-int worker_hand(struct worker *worker, struct attachment *attachment)
+int worker_start(struct worker *worker)
 {
 	int err;
 
-	__atomic_store_n(&worker->newest, attachment, __ATOMIC_RELEASE); /* follow() */
 	if (worker->running)
 		return 0;
+	worker->tables_awaited_cycles =
+		rte_rdtsc() + TABLES_AWAITED_MS * worker->clock.cycles_per_ms;
 	err = rte_eal_remote_launch(run, worker, eal_worker_lcore(worker->number));
 	worker->running = err == 0;
 	return err;
+}
+
+int worker_hand(struct worker *worker, struct attachment *attachment)
+{
+	__atomic_store_n(&worker->newest, attachment, __ATOMIC_RELEASE); /* follow() */
+	return worker_start(worker);
 }
 
 struct attachment *worker_current(const struct worker *worker)

@@ -22,11 +22,12 @@ struct worker {
 	struct worker_clock clock;
 	struct burst_sweep sweep;
 	struct env_recent recent;
+	u64 tables_awaited_cycles; /* until then frames wait for tables; later they are the kernel's */
 	u64 *flows_tick; /* where it says that the flow tables are alive; NULL: others do */
 	u64 root_offset; /* of the arena in use */
 
-	/* Written by the main thread before the worker runs, and once by the worker: NULL, when
-	 * it needs them no more. */
+	/* Written by the main thread before the worker has tables, and once by the worker: NULL,
+	 * when it needs them no more. */
 	const struct flow_elder *elder;
 
 	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
@@ -40,8 +41,8 @@ struct worker {
 /* A worker over open ports, without flows; it doesn't run yet. */
 void worker_prepare(struct worker *worker, u32 number, const struct ports *ports, u32 tick_ms);
 
-/* Gives it its flow table, before it runs, and a predecessor's (NULL: there are none). What it may
- * use of them, attachments say. */
+/* Gives it its flow table, before it is handed an attachment, and a predecessor's (NULL: there are
+ * none). What it may use of them, attachments say. */
 void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 		      const struct flow_elder *elder);
 
@@ -51,8 +52,12 @@ bool worker_uses_elder(const struct worker *worker);
 /* The present tick of flow ages. */
 u64 worker_tick_now(const struct worker *worker);
 
+/* Starts it on its lcore, if it doesn't run: without tables it serves the kernel alone.
+ * Main thread. Returns 0 or -errno. */
+int worker_start(struct worker *worker) __attribute__((warn_unused_result));
+
 /* Hands it an attachment, which it takes up at a burst's beginning as soon as that has tables;
- * starts it on its lcore if it doesn't run. Main thread. Returns 0 or -errno. */
+ * starts it if it doesn't run. Main thread. Returns 0 or -errno. */
 int worker_hand(struct worker *worker, struct attachment *attachment)
 	__attribute__((warn_unused_result));
 

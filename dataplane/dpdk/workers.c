@@ -30,6 +30,17 @@ bool workers_use_elder(const struct workers *workers)
 	return false;
 }
 
+int workers_serve_kernel(struct workers *workers, struct lane *lanes)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < workers->count && !err; i++) {
+		workers->list[i].relay.lane = &lanes[i];
+		err = worker_start(&workers->list[i]);
+	}
+	return err;
+}
+
 int workers_hand(struct workers *workers, struct attachment *attachment)
 {
 	int err = 0;

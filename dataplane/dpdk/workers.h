@@ -22,6 +22,11 @@ void workers_use_flows(struct workers *workers, const struct flow_tables *flows,
 /* Whether one of them may still look into a predecessor's flow tables. */
 bool workers_use_elder(const struct workers *workers);
 
+/* Gives each its lane to the kernel, in the order of the array, and starts them all. Returns 0, or
+ * -errno of one that does not start. */
+int workers_serve_kernel(struct workers *workers, struct lane *lanes)
+	__attribute__((warn_unused_result));
+
 /* Hands all of them an attachment. Returns 0, or -errno of one that does not start. */
 int workers_hand(struct workers *workers, struct attachment *attachment)
 	__attribute__((warn_unused_result));

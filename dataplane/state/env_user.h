@@ -7,10 +7,15 @@
 #include "dataplane/state/arena.h"
 #include "dataplane/state/flow_elder.h"
 
+#define ENV_KEPT_MAX 64
+
 /* What a worker remembers for seconds, apart from flows; all zero: nothing yet. */
 struct env_recent {
 	struct fragment_bucket fragments[FRAGMENT_BUCKETS];
 	u32 told_ms[ENV_TOLD_CLASSES];
+	/* First fragments that came just now, for who waits for them; whoever looks, empties it. */
+	u32 kept_count;
+	u64 kept[ENV_KEPT_MAX];
 };
 
 struct env {
@@ -22,6 +27,7 @@ struct env {
 	u32 now_ms;                /* of a clock that wraps around */
 	u8 tick;
 	const struct flow_elder *elder; /* NULL ordinarily */
+	struct flow_others siblings;    /* all workers' tables, ours among them */
 };
 
 static inline const struct hash_seed *env_seed(const struct env *env)
@@ -64,12 +70,28 @@ static inline struct flow_bucket *env_flow_bucket(const struct env *env, u32 ind
 	return &env->flows[index];
 }
 
-static inline u16 env_flow_elder(const struct env *env, const struct service *service,
-				 const struct flow_key *key)
+static rarely_called u16 env_flow_astray(const struct env *env, const struct service *service,
+					 const struct flow_key *key)
 {
-	if (likely(!env->elder) || env->flow_buckets == 0)
+	if (!env->siblings.buckets)
 		return 0;
-	return flow_elder_find(env->elder, service->number, key, env->tick);
+	return flow_others_find(&env->siblings, service->number, key, env->tick,
+				FLOW_TIMEOUT_TICKS + 1);
+}
+
+static inline u16 env_flow_elder(const struct env *env, const struct service *service,
+				 const struct packet *packet, const struct flow_key *key)
+{
+	bool astray = packet->flags & (PACKET_FRAGMENT | PACKET_ERROR);
+	u16 number = 0;
+
+	if (likely(!env->elder && !astray) || env->flow_buckets == 0)
+		return 0;
+	if (astray)
+		number = env_flow_astray(env, service, key);
+	if (number == 0 && env->elder)
+		number = flow_elder_find(env->elder, service->number, key, env->tick);
+	return number;
 }
 
 /* volatile: before the entry, whose store is volatile too. */
@@ -86,6 +108,12 @@ static inline u8 env_tick(const struct env *env)
 static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index)
 {
 	return env->recent ? &env->recent->fragments[index] : NULL;
+}
+
+static inline void env_fragment_kept(const struct env *env, u64 datagram)
+{
+	if (env->recent->kept_count < ENV_KEPT_MAX)
+		env->recent->kept[env->recent->kept_count++] = datagram;
 }
 
 static inline u32 *env_told_ms(const struct env *env, u32 index)

@@ -29,15 +29,26 @@ static inline bool flow_elder_over(const struct flow_elder *elder, u64 tick)
 	return tick - elder->last_tick > FLOW_TIMEOUT_TICKS;
 }
 
+/* Tables that are not ours: a predecessor's, or those of the other workers beside us, who write
+ * them. */
+struct flow_others {
+	const struct flow_bucket *buckets; /* workers_count * buckets_count; NULL: there are none */
+	u32 workers_count, buckets_count;
+};
+
 /* Looks into one bucket. Where it knows the flow, alive and heard of more lately than *age ticks
- * ago, sets *age and *number. */
+ * ago, sets *age and *number. The entry is read once: its writer may be at work. */
 static inline void flow_elder_look(const struct flow_bucket *bucket, const struct flow_key *key,
 				   u32 choice, u8 last_tick, u32 *age, u16 *number)
 {
 	u32 slot = flow_bucket_find(bucket, key, choice);
+	u64 entry;
 	u32 now;
 
 	if (slot == FLOW_BUCKET_ENTRIES)
+		return;
+	entry = *(const volatile u64 *)&bucket->entries[slot];
+	if (entry >> 16 != key->key)
 		return;
 	now = (u32)(last_tick - bucket->ages[slot]) & FLOW_AGE_MASK;
 	if (now > FLOW_AGE_MASK - FLOW_ELDER_AHEAD_TICKS)
@@ -45,33 +56,43 @@ static inline void flow_elder_look(const struct flow_bucket *bucket, const struc
 	if (now >= *age)
 		return;
 	*age = now;
-	*number = flow_entry_backend(bucket->entries[slot]);
+	*number = flow_entry_backend(entry);
 }
 
-/* The backend number of a flow that is still alive at `tick` (0..63, and not flow_elder_over()),
- * or 0. Where several workers knew it, the one that heard of it last is right. */
-static rarely_called u16 flow_elder_find(const struct flow_elder *elder, u32 service_number,
-					 const struct flow_key *key, u8 tick)
+/* The backend number of a flow that they heard of less than `age` ticks before last_tick, or 0.
+ * Where several workers knew it, the one that heard of it last is right. */
+static rarely_called u16 flow_others_find(const struct flow_others *others, u32 service_number,
+					  const struct flow_key *key, u8 last_tick, u32 age)
 {
-	u32 first = flow_bucket_first(key->hash, service_number, elder->buckets_count);
-	u32 second = flow_bucket_second(key->hash, service_number, elder->buckets_count);
-	u8 last_tick = (u8)elder->last_tick;
-	u32 silent = (u32)(tick - last_tick) & FLOW_AGE_MASK;
-	u32 age = FLOW_TIMEOUT_TICKS + 1;
+	u32 first = flow_bucket_first(key->hash, service_number, others->buckets_count);
+	u32 second = flow_bucket_second(key->hash, service_number, others->buckets_count);
 	u16 number = 0;
 
-	if (silent > FLOW_TIMEOUT_TICKS)
-		return 0;
-	age -= silent;
-	for (u32 i = 0; i < elder->workers_count; i++) {
+	for (u32 i = 0; i < others->workers_count; i++) {
 		const struct flow_bucket *buckets =
-			elder->buckets + (size_t)i * elder->buckets_count;
+			others->buckets + (size_t)i * others->buckets_count;
 
 		flow_elder_look(&buckets[first], key, 0, last_tick, &age, &number);
 		if (buckets[first].choices & FLOW_OVERFLOWED)
 			flow_elder_look(&buckets[second], key, 1, last_tick, &age, &number);
 	}
 	return number;
+}
+
+/* The backend number of a flow that is still alive at `tick` (0..63, and not flow_elder_over()),
+ * or 0. */
+static inline u16 flow_elder_find(const struct flow_elder *elder, u32 service_number,
+				  const struct flow_key *key, u8 tick)
+{
+	const struct flow_others others = {elder->buckets, elder->workers_count,
+					   elder->buckets_count};
+	u8 last_tick = (u8)elder->last_tick;
+	u32 silent = (u32)(tick - last_tick) & FLOW_AGE_MASK;
+
+	if (silent > FLOW_TIMEOUT_TICKS)
+		return 0;
+	return flow_others_find(&others, service_number, key, last_tick,
+				FLOW_TIMEOUT_TICKS + 1 - silent);
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include "dataplane/core/verdict.h"
 
 #define REPORT_MAGIC 0x0a74726f7065720aull
-#define REPORT_ABI 1
+#define REPORT_ABI 2
 #define REPORT_HEADER_BYTES 4096
 #define REPORT_WORKERS_MAX 128
 
@@ -37,9 +37,12 @@ struct report_worker {
 	u64 swept_generation; /* a full sweep ran one timeout after this one came */
 	u64 flows_unplaced;   /* new flows forwarded statelessly: both buckets taken */
 	u64 roots_refused;    /* generations that pointed outside the arena */
-	u64 core;             /* that it is pinned to, as the kernel numbers them */
-	u64 unused[2];
-	u64 verdicts[VERDICT_COUNT] cache_aligned;
+	u64 exceptions_lost;  /* passed, but the kernel had no room for them */
+	u64 kernel_sent;      /* frames of the kernel's that went out, and of ours unasked for */
+	u64 kernel_lost;      /* such that the transmit queue did not take */
+	u64 core
+		cache_aligned; /* that it is pinned to, as the kernel numbers them; main thread's */
+	u64 verdicts[VERDICT_COUNT + 1] cache_aligned; /* the last: not settled, shown nowhere */
 	struct report_traffic traffic[] cache_aligned;
 } cache_aligned;
 

@@ -8,6 +8,11 @@
 #define burst_follow stages_burst_follow
 #define burst_sweep stages_burst_sweep
 #define relay_burst stages_unused_relay_burst
+#define relay_release stages_unused_relay_release
+#define relay_expire stages_unused_relay_expire
+#define relay_pass stages_unused_relay_pass
+#define relay_lane_take stages_unused_relay_lane_take
+#define relay_lane_report stages_unused_relay_lane_report
 
 #include "dataplane/dpdk/dpdk.h"
 
@@ -61,7 +66,7 @@ void stages_relay_burst(struct relay *relay, const struct port *port, struct rte
 	lap(&laps);
 	stage_wrap(burst, &work);
 	lap(&laps);
-	sort_out(relay, mbufs);
+	sort_out(relay, port, mbufs);
 	lap(&laps);
 	send_queue(relay, 0);
 	lap(&laps);

@@ -33,7 +33,6 @@ struct range {
 static struct watch {
 	struct range ranges[RANGES_MAX];
 	u32 ranges_count;
-	u32 who;
 	bool watching;
 
 	const void *spared[SPARED_MAX];
@@ -44,13 +43,14 @@ static struct watch {
 	u32 places[2 * LINES_MAX]; /* hash table: index into lines, plus one */
 } * watch;
 
-/* Of the instruction that a thread steps over; on its stack's mapping, which is never protected. */
+/* Whose stores a thread's are, and the instruction that it steps over; on its stack's mapping, which is never protected. */
 static __thread struct step {
+	u32 who;
 	u64 open_pages[PAGES_MAX]; /* an address in each */
 	u32 open_count;
 	u64 next_line; /* behind the one that it stores into; 0: in another page */
 	u8 next_bytes[LINE_BYTES];
-} step;
+} step = {.who = 7};
 
 static void note(u64 address)
 {
@@ -69,7 +69,7 @@ static void note(u64 address)
 		watch->places[place] = ++watch->lines_count;
 	}
 	entry = &watch->lines[watch->places[place] - 1];
-	entry->by |= (u8)(1u << watch->who);
+	entry->by |= (u8)(1u << step.who);
 }
 
 static bool watched(u64 address)
@@ -184,10 +184,14 @@ void store_watch_spare(const void *address)
 		watch->spared[watch->spared_count++] = address;
 }
 
-void store_watch_begin(u32 who)
+void store_watch_as(u32 who)
+{
+	step.who = who;
+}
+
+void store_watch_begin(void)
 {
 	ranges_find();
-	watch->who = who;
 	watch->watching = true;
 	protect(PROT_READ);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* No cache line is written by two workers. Two of them run as in shunt-dpdk, from the device to
- * the device, with every store of each observed (store_watch.h); one after the other, so that
- * they may share a core here. Lines that both stored into are listed; there have to be none.
+ * the device or to the kernel's lane, with every store of each observed (store_watch.h); one after
+ * the other, so that they may share a core here. Lines that both stored into are listed; there have
+ * to be none.
  *
  * The device is net_pcap, which gives the frames of a capture again and again and drops what is
- * sent, without a system call. */
+ * sent, without a system call. What the main thread does with a lane is done in the worker's own
+ * thread, between two bursts, under another name: so nothing runs at the same time. */
 #include "dataplane/dpdk/dpdk.h"
 
 #include <pcap/pcap.h>
@@ -22,7 +24,9 @@
 
 enum {
 	WORKERS = 2,
+	MAIN_THREAD = WORKERS, /* as the watch knows it */
 	FLOWS = 64,
+	FLOWS_EACH_PASSED = 8, /* frames for a service to one for the kernel */
 	BURSTS_WARM = 500,
 	BURSTS_WATCHED = 12,
 	FLOW_TIMEOUT_MS = 2000, /* of which a tick is 1/32 */
@@ -34,6 +38,8 @@ static struct workers workers;
 static struct ports ports;
 static struct flow_tables flows;
 static struct attachment *attachment;
+static struct lane lanes[WORKERS] cache_aligned;
+static u64 refused[WORKERS]; /* packets that the main thread said it could not take */
 
 __attribute__((noreturn)) static void fail(const char *what)
 {
@@ -64,8 +70,18 @@ static void capture_write(const struct scene *scene, const char *path)
 	struct pcap_pkthdr header = {.caplen = SCENE_FRAME_BYTES, .len = SCENE_FRAME_BYTES};
 
 	must(out != NULL, "cannot write the capture");
-	for (u32 i = 0; i < FLOWS; i++)
-		pcap_dump((u8 *)out, &header, scene->trace + (size_t)i * SCENE_FRAME_BYTES);
+	for (u32 i = 0; i < FLOWS; i++) {
+		u8 *frame = scene->trace + (size_t)i * SCENE_FRAME_BYTES;
+		u8 passed[SCENE_FRAME_BYTES];
+
+		pcap_dump((u8 *)out, &header, frame);
+		if (i % FLOWS_EACH_PASSED != 0)
+			continue;
+		memcpy(passed, frame, sizeof(passed));
+		passed[12] = 0x88; /* LLDP */
+		passed[13] = 0xcc;
+		pcap_dump((u8 *)out, &header, passed);
+	}
 	pcap_dump_close(out);
 	pcap_close(pcap);
 }
@@ -87,6 +103,37 @@ static void device_open(const struct config_interface *interface, int cpus[stati
 	must(eal_start(&setup, &huge_pages) == 0, "DPDK does not start");
 	must(ports_open(&ports, WORKERS) == 0 && ports.workers_count == WORKERS,
 	     "the device has no two queues");
+}
+
+/* As exception.c does it: what went up comes down to be freed, and one of them to be counted, too. */
+static u16 main_thread_drain(u16 port, u16 queue, struct rte_mbuf **received, u16 count, u16 max,
+			     void *unused)
+{
+	struct rte_mbuf *mbufs[RELAY_BURST];
+	struct lane *lane = &lanes[queue];
+	u32 passed;
+
+	store_watch_as(MAIN_THREAD);
+	passed = rte_ring_sc_dequeue_burst(lane->up, (void **)mbufs, RELAY_BURST, NULL);
+	for (u32 i = 0; i < passed; i++)
+		mbufs[i]->port = i == 0 ? LANE_LOST : LANE_SPENT;
+	refused[queue] += passed > 0;
+	if (passed > 0 &&
+	    rte_ring_sp_enqueue_bulk(lane->down, (void **)mbufs, passed, NULL) != passed)
+		abort();
+	store_watch_as(queue);
+	return count;
+}
+
+static void lanes_open(void)
+{
+	ports.list[0].exception = true;
+	for (u16 i = 0; i < WORKERS; i++) {
+		must(lane_create(&lanes[i], i) == 0, "no lane");
+		must(rte_eth_add_rx_callback(ports.list[0].id, i, main_thread_drain, NULL) != NULL,
+		     "DPDK has no callbacks");
+		workers.list[i].relay.lane = &lanes[i];
+	}
 }
 
 static void workers_open(const struct scene *scene)
@@ -112,6 +159,7 @@ static void workers_open(const struct scene *scene)
 	attachment->flow_buckets = flows.buckets_count;
 	workers_prepare(&workers, WORKERS, cpus, &ports, flow_tick_ms(FLOW_TIMEOUT_MS));
 	workers_use_flows(&workers, &flows, NULL);
+	lanes_open();
 }
 
 static u64 bursts(const struct report_worker *report)
@@ -130,11 +178,12 @@ static void bursts_wait(const struct report_worker *report, u64 count, u64 until
 }
 
 /* In the thread of a worker to be. */
-static int stack_spare(void *unused)
+static int thread_watch(void *number)
 {
 	int here = 0;
 
 	store_watch_spare(&here);
+	store_watch_as(*(u32 *)number);
 	return 0;
 }
 
@@ -144,12 +193,12 @@ static void worker_watch(u32 number)
 	struct report_worker *report = report_worker(&attachment->report, number);
 	u64 before;
 
-	must(rte_eal_remote_launch(stack_spare, NULL, eal_worker_lcore(number)) == 0 &&
+	must(rte_eal_remote_launch(thread_watch, &number, eal_worker_lcore(number)) == 0 &&
 		     rte_eal_wait_lcore(eal_worker_lcore(number)) == 0,
 	     "a thread does not start");
 	must(worker_hand(&workers.list[number], attachment) == 0, "a worker does not start");
 	bursts_wait(report, BURSTS_WARM, 0);
-	store_watch_begin(number);
+	store_watch_begin();
 	before = bursts(report);
 	bursts_wait(report, before + BURSTS_WATCHED,
 		    now_ms() + (TICKS_WATCHED + 1) * flows.tick_ms);
@@ -157,6 +206,8 @@ static void worker_watch(u32 number)
 	worker_stop(&workers.list[number]);
 	worker_join(&workers.list[number]);
 	must(report->verdicts[VERDICT_FLOW] > FLOWS, "a worker forwards nothing by its flow table");
+	must(lanes[number].exceptions_lost > 0, "a worker counts nothing that the kernel refused");
+	must(lanes[number].exceptions_lost <= refused[number], "a worker's lane does not get on");
 }
 
 /* --- What they stored into ------------------------------------------------------------ */
@@ -168,6 +219,8 @@ static bool inside(u64 address, const volatile void *begin, size_t bytes)
 
 static const char *place_name(u64 address)
 {
+	if (inside(address, lanes, sizeof(lanes)))
+		return "the lanes";
 	if (inside(address, &workers, sizeof(workers)))
 		return "the workers";
 	if (inside(address, attachment->report.header, attachment->report.size_bytes))
@@ -185,7 +238,7 @@ static const char *place_name(u64 address)
 	return "memory of DPDK";
 }
 
-/* Whether a worker was seen to store into the line of this. */
+/* Whether one was seen to store into the line of this, and nobody else. */
 static void expect_seen(const volatile void *p, u8 by, const char *what)
 {
 	const struct store_line *line;
@@ -194,7 +247,9 @@ static void expect_seen(const volatile void *p, u8 by, const char *what)
 		if (line->address == ((u64)p & ~63ull) && line->by == by)
 			return;
 	fprintf(stderr, "worker_lines: %s was not seen to be written by %s alone\n", what,
-		by == 1 ? "the first worker" : "the second one");
+		by == 1   ? "the first worker"
+		: by == 2 ? "the second one"
+			  : "the main thread");
 	exit(1);
 }
 
@@ -207,6 +262,11 @@ static void expect_own_lines(void)
 		expect_seen(&report->heartbeat, (u8)(1u << i), "a heartbeat");
 		expect_seen(&report->verdicts[VERDICT_FLOW], (u8)(1u << i), "a verdict's counter");
 		expect_seen(&workers.list[i].relay.burst.count, (u8)(1u << i), "a burst");
+		expect_seen(&lanes[i].exceptions_lost, (u8)(1u << i), "a count of losses");
+		expect_seen(&lanes[i].up->prod, (u8)(1u << i), "the foot of a lane up");
+		expect_seen(&lanes[i].up->cons, 1u << MAIN_THREAD, "the head of a lane up");
+		expect_seen(&lanes[i].down->prod, 1u << MAIN_THREAD, "the head of a lane down");
+		expect_seen(&lanes[i].down->cons, (u8)(1u << i), "the foot of a lane down");
 	}
 	expect_seen(&flows.header->last_tick, 1, "the tick of the flow tables");
 }
@@ -217,10 +277,12 @@ static int lines_judge(void)
 	u32 alone[WORKERS] = {0}, both = 0;
 
 	for (u32 i = 0; (line = store_watch_line(i)); i++) {
-		if (line->by != 3) {
-			alone[line->by - 1]++;
+		bool by_worker[WORKERS] = {line->by & 1, line->by & 2};
+
+		for (u32 k = 0; k < WORKERS; k++)
+			alone[k] += by_worker[k] && !by_worker[1 - k];
+		if (!by_worker[0] || !by_worker[1])
 			continue;
-		}
 		both++;
 		printf("written by both: line 0x%llx in %s\n", (unsigned long long)line->address,
 		       place_name(line->address));
@@ -245,6 +307,8 @@ int main(void)
 	status = lines_judge();
 	if (status == 0)
 		expect_own_lines();
+	for (u32 i = 0; i < WORKERS; i++)
+		lane_destroy(&lanes[i]);
 	ports_close(&ports);
 	attachment_destroy(attachment);
 	flow_tables_destroy(&flows);

@@ -23,6 +23,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -42,11 +43,12 @@ version: 1
 fleet_seed: "000102030405060708090a0b0c0d0e0f"
 dataplane:
   interfaces:
-    - name: uplink0
+    - name: %s
       device: "%s"
       mac: "02:00:00:00:00:01"
       gateway_mac: "02:00:00:00:00:fe"
       mtu: %d
+      exception: %s
 %s  flows: 100K
   flow_timeout: 1h
 defaults: { outer_source_v4: 10.0.0.1, outer_source_v6: "2001:db8:f::1" }
@@ -281,6 +283,7 @@ class Case:
     l2, fragments, long_frames, mtu = True, True, True, MTU
     asked_mtu = None
     more = ""  # further interfaces
+    name, exception = "uplink0", "off"  # it exists already, and has the routes
 
     def __init__(self, programs, wire_program, scratch):
         self.programs, self.wire_program, self.scratch = programs, wire_program, scratch
@@ -298,7 +301,8 @@ class Case:
         raise NotImplementedError
 
     def balance(self):
-        text = CONFIG % (self.device(), self.asked_mtu or self.mtu, self.more) + (L2 if self.l2 else "")
+        text = CONFIG % (self.name, self.device(), self.asked_mtu or self.mtu, self.exception, self.more)
+        text += L2 if self.l2 else ""
         self.balancer = Balancer(self.programs, self.scratch, text)
         return self.balancer
 
@@ -307,7 +311,7 @@ class Case:
 
     def expected(self):
         mixture = traffic.Mixture(SEED, self.mtu, self.fragments, self.long_frames)
-        text = CONFIG % ("net_null0", self.mtu, "") + (L2 if self.l2 else "")
+        text = CONFIG % ("uplink0", "net_null0", self.mtu, "off", "") + (L2 if self.l2 else "")
         return Expected(self.programs, self.scratch, text, mixture.frames(FRAMES))
 
     def test(self):
@@ -367,6 +371,8 @@ class AfXdp(Case):
     """With an MTU that would fit a smaller buffer, were it not for what the kernel keeps of it."""
 
     long_frames, mtu = False, 2000
+    exception = "auto"  # which can't be, and is told
+    told = "interface uplink0 has no exception port, because its `name:` is that of `iface=`"
 
     def needs(self):
         if not is_root():
@@ -385,6 +391,7 @@ class AfXdp(Case):
         self.balancer.engine.wait()
         check("xdp" in run("ip", "link", "show", "uplink0"), "no XDP program is left")
         self.balancer.engine = self.balancer.start("shunt-dpdk")
+        self.balancer.said(self.told)
         return KernelWire("wire0")
 
 
@@ -527,6 +534,53 @@ class Null(Case):
         self.balancer.stop()
 
 
+class KernelShare:
+    """The exception port over another device than a tap: the kernel answers for an address there, and
+    is where shuntd looks for next hops. The answer is RFC 826's, padded to Ethernet's least."""
+
+    l2, name, exception, told = False, "kernel0", "auto", "engine dpdk with"
+    MINE, THEIRS = "192.0.2.2", "192.0.2.1"
+
+    def arp(self, operation, source, address, target, asked):
+        return struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + source + \
+            socket.inet_aton(address) + target + socket.inet_aton(asked)
+
+    def answered(self, question, answer):
+        self.wire.socket.send(question)
+        while select.select([self.wire.socket], [], [], 0.3)[0]:
+            if self.wire.socket.recv(65535) == answer:
+                return True
+        return False
+
+    def test(self):
+        self.wire = self.connect()
+        self.balancer.ready()
+        run("ip", "address", "add", self.MINE + "/24", "dev", self.name)
+        mac = traffic.BALANCER
+        question = b"\xff" * 6 + traffic.ROUTER + b"\x08\x06" + \
+            self.arp(1, traffic.ROUTER, self.THEIRS, bytes(6), self.MINE)
+        answer = traffic.ROUTER + mac + b"\x08\x06" + \
+            self.arp(2, mac, self.MINE, traffic.ROUTER, self.THEIRS)
+        until(lambda: self.answered(question.ljust(60, b"\0"), answer.ljust(60, b"\0")),
+              "the kernel answers over the wire")
+        status = self.balancer.show("status")["dataplanes"][0]
+        check(status["ports"][0]["kernel_name"] == self.name, f"{status}")
+        check(status["kernel_sent"] > 0, f"{status}")
+        self.balancer.stop()
+
+
+class AfXdpKernel(KernelShare, AfXdp):
+    """Beside the interface that it stands on."""
+
+
+class VhostKernel(KernelShare, Vhost):
+    pass
+
+
+class VirtioUserKernel(KernelShare, VirtioUser):
+    pass
+
+
 class Faults(Case):
     """What a device lacks is said in a sentence that names the interface, before DPDK is asked."""
 
@@ -550,7 +604,7 @@ class Faults(Case):
 
     def said(self, device, mtu, prefix=()):
         with open(self.scratch + "/shunt.yaml", "w", encoding="utf-8") as file:
-            file.write(CONFIG % (device, mtu, ""))
+            file.write(CONFIG % ("uplink0", device, mtu, "auto", ""))
         reply = subprocess.run([*prefix, f"{self.programs}/shunt-dpdk", "-f",
                                 self.scratch + "/shunt.yaml", "--run-dir", self.scratch],
                                capture_output=True, text=True, timeout=20, check=False)
@@ -588,7 +642,8 @@ CASES = {
     "tap": Tap, "af-packet": AfPacket, "af-xdp": AfXdp, "af-xdp-largest": AfXdpLargest,
     "virtio-user": VirtioUser,
     "virtio-user-server": VirtioUserServer, "virtio-user-huge": VirtioUserHuge, "vhost": Vhost,
-    "vhost-client": VhostClient, "pcap": Pcap, "null": Null,
+    "vhost-client": VhostClient, "pcap": Pcap, "null": Null, "af-xdp-kernel": AfXdpKernel,
+    "vhost-kernel": VhostKernel, "virtio-user-kernel": VirtioUserKernel,
 }
 
 

@@ -21,7 +21,7 @@ version: 1
 fleet_seed: "000102030405060708090a0b0c0d0e0f"
 dataplane:
   interfaces:
-    - { name: uplink0, device: "%s", gateway_mac: "02:00:00:00:00:fe"%s }
+    - { name: uplink0, device: "%s", gateway_mac: "02:00:00:00:00:fe", exception: off%s }
   flows: 10K
 %sservices:
   - name: web

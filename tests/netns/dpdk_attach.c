@@ -281,6 +281,10 @@ static void command_run(struct stand_in *in, const char *line)
 	} else if (sscanf(line, "publish %llu", &a) == 1) {
 		must("publish", tables_publish(in->builder, in->plan, a));
 		puts("ok");
+	} else if (sscanf(line, "close %llu %llu", &a, &b) == 2) {
+		in->plan->services[0].backends[a].healthy = false;
+		must("publish", tables_publish(in->builder, in->plan, b));
+		puts("ok");
 	} else if (strcmp(line, "report\n") == 0) {
 		report_tell(in);
 	} else if (strcmp(line, "hangup\n") == 0) {

@@ -19,7 +19,6 @@ lab_wait 30 shuntd test -S /run/shunt/api.sock
 lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
 lab_wait 30 delay grep -q ready "$LAB_DIR/delay.log"
 for namespace in router client; do
-	lab_in "$namespace" sh -c 'echo 0 >/proc/sys/net/ipv4/conf/slow/rp_filter'
 	ip -n "$namespace" link set slow up mtu 1500
 done
 ip -n router route add "$LAB_CLIENT_V4/32" dev slow

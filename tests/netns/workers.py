@@ -7,11 +7,13 @@ usage: workers.py SHUNT-DPDK DPDK_ATTACH    exit: 0 passed, 1 failed, 77 cannot 
 """
 import os
 import re
+import socket
+import struct
 import sys
 import time
 
 sys.dont_write_bytecode = True
-from dpdk import ACK, SYN, check, enter, run, run_lab, skip, threads_cpu, until, Process
+from dpdk import ACK, SYN, check, csum, enter, frame, packet, run, run_lab, skip, threads_cpu, until, Process
 
 CORES = sorted(os.sched_getaffinity(0))[:2]
 LIST = ",".join(map(str, CORES))
@@ -87,6 +89,49 @@ def test_new_arenas_keep_counters(lab):
     check(lab.forward(ports, ACK) == first, "flows survive")
 
 
+def error_about(port):
+    """What a router says of a segment that the VIP sent to this port, with eight bytes of TCP."""
+    client, vip = socket.inet_aton("198.51.100.7"), socket.inet_aton("203.0.113.10")
+    about = struct.pack("!BBHHHBBH", 0x45, 0, 1500, 9, 0x4000, 60, 6, 0) + vip + client
+    about += struct.pack("!HHI", 443, port, 1)
+    icmp = struct.pack("!BBHI", 3, 4, 0, 1400) + about
+    icmp = icmp[:2] + struct.pack("!H", csum(icmp)) + icmp[4:]
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 8, 0, 64, 1, 0)
+    head += socket.inet_aton("192.0.2.1") + vip
+    return head[:10] + struct.pack("!H", csum(head)) + head[12:] + icmp
+
+
+def fragments_of(port):
+    """A segment in two fragments, the second of which has no ports."""
+    whole = packet(port, ACK, bytes(64))
+    for at, more in ((0, 0x2000), (40, 0)):
+        data = whole[20 + at:][:40 if more else None]
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), port, more | at // 8, 64, 6, 0)
+        head += whole[12:20]
+        yield head[:10] + struct.pack("!H", csum(head)) + head[12:] + data
+
+
+def test_strays_find_their_flow(lab):
+    """The kernel spreads errors and fragments otherwise than their flows."""
+    ports = range(5000, 5200)
+    first = lab.forward(ports, ACK)
+    lab.shuntd.do("close 0 2") # its slots go to the other backend
+    until(lambda: lab.shuntd.report()["generation"] == 2, "the workers have the tables")
+    left = [p for p in ports if first[p] == "10.0.1.1"]
+    check(len(left) >= 50, "%d flows of the closed backend" % len(left))
+    check(lab.forward(ports, ACK) == first, "flows stay")
+    for port in ports:
+        strays = [error_about(port), *fragments_of(port)]
+        for ip in strays:
+            lab.wire.send(frame(lab.station, ip))
+        came = lab.wire.receive(len(strays))
+        check(len(came) == len(strays), "port %d: %d came" % (port, len(came)))
+        for data in came:
+            check(socket.inet_ntoa(data[30:34]) == first[port],
+                  "port %d: a stray of %s went to %s" % (port, first[port],
+                                                         socket.inet_ntoa(data[30:34])))
+
+
 def test_another_incarnation_clears_all_tables(lab):
     check(lab.shuntd.report()["flows"] >= 800, "there are flows")
     lab.shuntd.do("arena 1 2")
@@ -139,6 +184,7 @@ TESTS = [
     test_both_forward,
     test_both_poll,
     test_new_arenas_keep_counters,
+    test_strays_find_their_flow,
     test_another_incarnation_clears_all_tables,
     test_fewer_and_more_workers_keep_flows,
     test_old_tables_are_left_after_a_timeout,

@@ -267,7 +267,7 @@ static void every_packet_is_counted_once(void **state)
 	for (u32 i = 0; i < VERDICT_COUNT; i++)
 		counted += report->verdicts[i];
 	for (u32 i = 0; i < 64; i++) {
-		struct report_traffic *sum = i < 16 ? &services : &backends;
+		struct report_traffic *sum = i < FIXTURE_HIGHEST_NUMBER ? &services : &backends;
 
 		sum->packets += report->traffic[i].packets;
 		sum->bytes += report->traffic[i].bytes;

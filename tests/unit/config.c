@@ -573,7 +573,7 @@ static void load_failures(void **state)
 	assert_int_equal(config_load(seed_path, &config, &errors, &text, &len), -EINVAL);
 	assert_string_equal(text, "version: 7\n");
 	assert_int_equal(len, 11);
-	assert_int_equal(errors.count, 3);
+	assert_int_equal(errors.count, 2);
 	config_errors_free(&errors);
 	free(text);
 }

@@ -79,7 +79,7 @@ static void elder_knows(struct scene *scene, u32 worker, u32 choice, u16 number,
 
 static u16 found(const struct scene *scene)
 {
-	return env_flow_elder(&scene->fixture->env, scene->service, &scene->key);
+	return env_flow_elder(&scene->fixture->env, scene->service, &scene->packet, &scene->key);
 }
 
 /* One packet of the flow. */
@@ -244,6 +244,38 @@ static void a_syn_leaves_a_draining_backend_for_good(void **state)
 	}
 }
 
+/* Of another worker's flow, what comes to us are its ICMP errors and its fragments: they go where it
+ * goes. The error leaves no trace, a fragment is followed by more. */
+static void what_strays_asks_the_other_workers(void **state)
+{
+	struct scene *scene = *state;
+	struct env *env = &scene->fixture->env;
+	struct flow_bucket untouched[BUCKETS];
+	u16 old = another(scene), number;
+
+	env->elder = NULL;
+	env->siblings = (struct flow_others){scene->buckets, ELDER_WORKERS, ELDER_BUCKETS};
+	elder_knows(scene, 1, 0, old, 0);
+	memcpy(untouched, env->flows, sizeof(untouched));
+	assert_int_equal(sent(scene, PACKET_ERROR, &number), VERDICT_ICMP_ERROR);
+	assert_int_equal(number, old);
+	assert_memory_equal(untouched, env->flows, sizeof(untouched));
+	assert_int_equal(sent(scene, PACKET_FRAGMENT, &number), VERDICT_FLOW);
+	assert_int_equal(number, old);
+	assert_memory_not_equal(untouched, env->flows, sizeof(untouched));
+
+	/* Every other packet is new to us. */
+	memcpy(env->flows, untouched, sizeof(untouched));
+	assert_int_equal(sent(scene, 0, &number), VERDICT_MAGLEV);
+	assert_int_not_equal(number, old);
+
+	/* One that was silent for too long is nobody's. */
+	memcpy(env->flows, untouched, sizeof(untouched));
+	scene_tick(scene, LAST_TICK + FLOW_TIMEOUT_TICKS + 1);
+	assert_int_equal(sent(scene, PACKET_ERROR, &number), VERDICT_ICMP_ERROR);
+	assert_int_not_equal(number, old);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +290,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_syn_keeps_an_elder_entry, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_we_know_ourselves_is_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_removed_backend_is_a_miss, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_strays_asks_the_other_workers, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_syn_leaves_a_draining_backend_for_good, setup,
 						teardown),
 	};

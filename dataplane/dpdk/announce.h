@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Telling a segment whose a VIP is, before anyone asks: for each VIP that the tables have begun
+ * to hold, on every port that answers for VIPs. */
+#ifndef SHUNT_DPDK_ANNOUNCE_H
+#define SHUNT_DPDK_ANNOUNCE_H
+
+#include "dataplane/dpdk/attachment.h"
+#include "dataplane/dpdk/port.h"
+
+struct announce_vip;
+
+/* One thread: the main one. */
+struct announcer {
+	const struct ports *ports;
+	u64 incarnation, epoch, root_offset; /* of the tables whose VIPs they are */
+	struct announce_vip *list;           /* by address */
+	size_t count;
+	size_t waiting; /* have something left to be told */
+};
+
+/* Sends a frame on a port, or returns false where there is no room now. */
+typedef bool announce_send(void *context, u32 port, const u8 *frame, u32 frame_bytes);
+
+/* To be called every now and then with what the worker uses (NULL: nothing yet). */
+void announcer_run(struct announcer *announcer, const struct attachment *attachment, u64 now_ms,
+		   announce_send *send, void *context);
+void announcer_free(struct announcer *announcer);
+
+#endif
