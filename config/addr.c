@@ -81,12 +81,5 @@ const char *prefix_format(const struct config_prefix *prefix, char out[static PR
 
 struct addr prefix_first(const struct config_prefix *prefix)
 {
-	struct addr first = prefix->addr;
-
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned kept = prefix->bits > i * 8 ? prefix->bits - i * 8 : 0;
-		if (kept < 8)
-			first.bytes[i] &= (u8)(0xff00u >> kept);
-	}
-	return first;
+	return addr_first(&prefix->addr, 128u - prefix->bits);
 }

@@ -28,6 +28,7 @@ enum config_backend_state { CONFIG_STATE_UP, CONFIG_STATE_DRAIN, CONFIG_STATE_MA
 #define CONFIG_INTERFACES_MAX 16
 #define CONFIG_BACKENDS_MAX 65535 /* of one service; their numbers are u16, 0 is nobody */
 #define CONFIG_SERVICES_MAX 65535
+#define CONFIG_PREFIX_LENGTHS_MAX 8 /* of prefix VIPs, in each address family */
 #define CONFIG_WEIGHT_MAX 65535
 #define CONFIG_TABLE_SIZE_MAX 8388593 /* the greatest prime below 2^23 */
 #define CONFIG_PROTOCOL_TCP 6
@@ -88,10 +89,10 @@ struct config_backend {
 
 struct config_service {
 	char name[CONFIG_NAME_MAX + 1];
-	struct config_prefix vip;
-	u8 protocol;    /* CONFIG_PROTOCOL_* */
-	u16 port;       /* host order; 0: any */
-	u32 table_size; /* prime */
+	struct config_prefix vip; /* host bits are zero */
+	u8 protocol;              /* CONFIG_PROTOCOL_* */
+	u16 port;                 /* host order; 0: any */
+	u32 table_size;           /* prime */
 	enum config_hash hash;
 	enum config_encapsulation encapsulation;
 	struct config_check check;

@@ -24,6 +24,33 @@ static bool bad(const struct node *map, const char *key)
 	return value && value->kind == NODE_BAD;
 }
 
+/* A dataplane tries one length after the other. */
+static void prefix_lengths_rule(struct report *report, const struct node *map,
+				const struct config *config)
+{
+	const struct node *list = node_find(map, "services");
+	bool seen[2][128] = {{false}};
+	unsigned lengths[2] = {0};
+
+	if (config->services_count == 0)
+		return;
+	const struct node *item = list->child;
+	for (size_t i = 0; i < config->services_count; i++, item = item->next) {
+		const struct config_prefix *vip = &config->services[i].vip;
+		bool v4 = addr_is_v4(&vip->addr);
+
+		if (!node_find(item, "vip") || bad(item, "vip") || vip->bits == 128 ||
+		    seen[v4][vip->bits])
+			continue;
+		seen[v4][vip->bits] = true;
+		if (++lengths[v4] > CONFIG_PREFIX_LENGTHS_MAX)
+			report_error(
+				report, place_of(item, "vip"),
+				"the IPv%c vips before this one have %d different prefix lengths, which is the limit: use one of those, or single addresses",
+				v4 ? '4' : '6', CONFIG_PREFIX_LENGTHS_MAX);
+	}
+}
+
 void rule_config(struct report *report, const struct node *map, void *object)
 {
 	struct config *config = object;
@@ -38,6 +65,7 @@ void rule_config(struct report *report, const struct node *map, void *object)
 		report_error(
 			report, map->place,
 			"no fleet seed: add fleet_seed_file (or fleet_seed), make one with 'shunt seed'");
+	prefix_lengths_rule(report, map, config);
 }
 
 void rule_check(struct report *report, const struct node *map, void *object)
@@ -79,10 +107,14 @@ static void own_vip_rule(struct report *report, const struct node *map,
 		return;
 	const struct node *item = list->child;
 	for (size_t i = 0; i < service->backends_count; i++, item = item->next) {
-		if (addr_equal(&service->backends[i].address, &service->vip.addr))
+		struct addr first =
+			addr_first(&service->backends[i].address, 128u - service->vip.bits);
+
+		if (addr_equal(&first, &service->vip.addr))
 			report_error(
 				report, place_of(item, "address"),
-				"this is the service's own vip: give the backend's own address");
+				"this is %sthe service's own vip: give the backend's own address",
+				service->vip.bits < 128 ? "in the prefix of " : "");
 	}
 }
 

@@ -231,20 +231,38 @@ static void prefix_store(struct config_prefix *stored, const struct config_prefi
 	stored->bits = prefix->bits;
 }
 
+/* Whether all of its addresses are, and are of one family. */
+static bool prefix_unicast(const struct config_prefix *prefix)
+{
+	const struct addr v4_mapped = addr_from_v4(0);
+	u32 host_bits = 128u - prefix->bits;
+	struct addr first = prefix_first(prefix), last = addr_last(&first, host_bits);
+	struct addr mapped_first = addr_first(&v4_mapped, host_bits);
+
+	return addr_unicast(&first) && addr_unicast(&last) &&
+	       (addr_is_v4(&first) || !addr_equal(&mapped_first, &first));
+}
+
+static bool prefix_settle(const struct config_prefix *prefix, void *value, struct problem *problem)
+{
+	struct config_prefix masked = {prefix_first(prefix), prefix->bits};
+	char suggested[PREFIX_TEXT_MAX];
+
+	if (!addr_equal(&prefix->addr, &masked.addr))
+		return problem_must_be(problem, "a prefix whose host bits are zero, such as %s",
+				       prefix_format(&masked, suggested));
+	prefix_store(value, prefix);
+	return true;
+}
+
 static bool vip_read(const struct field *field, const char *text, void *value,
 		     struct problem *problem)
 {
 	struct config_prefix prefix;
 
-	if (prefix_parse(text, &prefix) < 0 || !addr_unicast(&prefix.addr))
-		return problem_must_be(problem, "an IPv4 or IPv6 unicast address");
-	if (prefix.bits < 128)
-		return problem_refuse(
-			problem,
-			"a %s prefix shorter than a full address is not supported by this version: give one address",
-			field->key);
-	prefix_store(value, &prefix);
-	return true;
+	if (prefix_parse(text, &prefix) < 0 || !prefix_unicast(&prefix))
+		return problem_must_be(problem, "an IPv4 or IPv6 unicast address or prefix");
+	return prefix_settle(&prefix, value, problem);
 }
 
 static void prefix_write(const struct field *field, const void *value, FILE *out)
@@ -259,19 +277,12 @@ const struct value_type value_vip = {vip_read, prefix_write};
 static bool source_read(bool v4, const char *text, void *value, struct problem *problem)
 {
 	struct config_prefix prefix;
-	char suggested[PREFIX_TEXT_MAX];
 
 	if (prefix_parse(text, &prefix) < 0 || addr_is_v4(&prefix.addr) != v4 ||
-	    !addr_unicast(&prefix.addr))
+	    !prefix_unicast(&prefix))
 		return problem_must_be(problem, "an IPv%c unicast address or prefix",
 				       v4 ? '4' : '6');
-
-	struct config_prefix masked = {prefix_first(&prefix), prefix.bits};
-	if (!addr_equal(&prefix.addr, &masked.addr))
-		return problem_must_be(problem, "a prefix whose host bits are zero, such as %s",
-				       prefix_format(&masked, suggested));
-	prefix_store(value, &prefix);
-	return true;
+	return prefix_settle(&prefix, value, problem);
 }
 
 static bool source_v4_read(const struct field *field, const char *text, void *value,

@@ -42,6 +42,17 @@ static void say_backend(json_t *why, const struct plan_backend *backend)
 		explain_say(why, "there is no next hop to it: %s", backend->hop.reason);
 }
 
+/* Why this service: where its VIP is a prefix, others may have come into question. */
+static void say_vip(json_t *why, const struct config_service *service)
+{
+	char vip[PREFIX_TEXT_MAX];
+
+	if (service->vip.bits < 128)
+		explain_say(why,
+			    "%s is the longest prefix with a service for this protocol and port",
+			    prefix_format(&service->vip, vip));
+}
+
 static void say_pick(json_t *why, const struct explained *explained,
 		     const struct plan_service *service, u32 slot)
 {
@@ -89,6 +100,7 @@ static void service_add(json_t *out, const struct explained *explained, json_t *
 			    json_sprintf("0x%016llx", (unsigned long long)single->key.hash));
 	if (service) {
 		json_object_set_new(out, "service", json_string(service->config->name));
+		say_vip(why, service->config);
 		say_pick(why, explained, service, slot);
 	}
 	if (backend) {

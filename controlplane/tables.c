@@ -410,6 +410,7 @@ static struct service service_record(const struct plan_service *service)
 
 	return (struct service){
 		.vip = config->vip.addr,
+		.host_bits = (u8)(128 - config->vip.bits),
 		.maglev_size = config->table_size,
 		.backends_count = plan_highest_number(service) + 1,
 		.counter = service->counter,
@@ -422,30 +423,73 @@ static struct service service_record(const struct plan_service *service)
 	};
 }
 
-/* The service's key and its address's. Returns 0, -ENOSPC where a bucket is full (grow the
+static u64 record_key(const struct service *record, be16 port, u8 protocol)
+{
+	return service_key(!addr_is_v4(&record->vip), &record->vip, record->host_bits, port,
+			   protocol);
+}
+
+/* The service's key and its VIP's. Returns 0, -ENOSPC where a bucket is full (grow the
  * table), -EINVAL where two different services fall on one key. */
 static int insert_keys(struct build *build, const struct plan_service *service)
 {
 	struct service record = service_record(service);
-	bool v6 = !addr_is_v4(&record.vip);
+	const struct service *known;
 	bool existing;
 	u32 index;
 
-	index = key_insert(build, service_key(v6, &record.vip, 0, 0), &existing);
+	index = key_insert(build, record_key(&record, 0, 0), &existing);
 	if (index == SERVICE_NONE)
 		return -ENOSPC;
-	if (existing && !addr_equal(&build->services[index].vip, &record.vip))
+	known = &build->services[index];
+	if (existing && (known->kind != SERVICE_VIP_ONLY || known->host_bits != record.host_bits ||
+			 !addr_equal(&known->vip, &record.vip)))
 		return -EINVAL;
-	build->services[index] = (struct service){.vip = record.vip, .kind = SERVICE_VIP_ONLY};
+	build->services[index] = (struct service){.vip = record.vip,
+						  .host_bits = record.host_bits,
+						  .kind = SERVICE_VIP_ONLY};
 
-	index = key_insert(build, service_key(v6, &record.vip, record.port, record.protocol),
-			   &existing);
+	index = key_insert(build, record_key(&record, record.port, record.protocol), &existing);
 	if (index == SERVICE_NONE)
 		return -ENOSPC;
 	if (existing)
 		return -EINVAL;
 	build->services[index] = record;
 	return 0;
+}
+
+_Static_assert((u32)CONFIG_PREFIX_LENGTHS_MAX == (u32)SERVICE_PREFIXES_MAX,
+	       "what may be configured has room");
+
+/* Adds a length to a family's list, which is sorted; 0 or -EINVAL where it is full. */
+static int prefix_add(u8 list[static SERVICE_PREFIXES_MAX], u8 host_bits)
+{
+	u32 place = 0;
+
+	while (place < SERVICE_PREFIXES_MAX && list[place] != 0 && list[place] < host_bits)
+		place++;
+	if (place < SERVICE_PREFIXES_MAX && list[place] == host_bits)
+		return 0;
+	if (list[SERVICE_PREFIXES_MAX - 1] != 0)
+		return -EINVAL; /* the configuration's rule has made sure that there are no more */
+	memmove(&list[place + 1], &list[place], SERVICE_PREFIXES_MAX - 1 - place);
+	list[place] = host_bits;
+	return 0;
+}
+
+static int list_prefixes(struct build *build)
+{
+	const struct config *config = build->plan->config;
+	int err = 0;
+
+	for (size_t i = 0; i < config->services_count && !err; i++) {
+		const struct config_prefix *vip = &config->services[i].vip;
+
+		if (vip->bits < 128)
+			err = prefix_add(build->root.prefixes[!addr_is_v4(&vip->addr)],
+					 (u8)(128 - vip->bits));
+	}
+	return err;
 }
 
 /* Lays the table out at a size, then at larger ones until no bucket overflows. */
@@ -485,8 +529,7 @@ static int complete_services(struct build *build)
 	for (size_t i = 0; i < build->plan->config->services_count; i++) {
 		const struct plan_service *service = &build->plan->services[i];
 		struct service record = service_record(service);
-		u64 key = service_key(!addr_is_v4(&record.vip), &record.vip, record.port,
-				      record.protocol);
+		u64 key = record_key(&record, record.port, record.protocol);
 		u32 bucket = service_bucket_index(key, build->root.buckets_count);
 		u32 place = service_bucket_find(&build->buckets[bucket], key);
 		struct service *out = &build->services[bucket * SERVICE_BUCKET_KEYS + place];
@@ -522,6 +565,9 @@ static int build_generation(struct build *build, u64 *root_offset)
 
 	if (build->plan->counters_count > arena_writer_counters_count(build->writer))
 		return -ENOSPC;
+	err = list_prefixes(build);
+	if (err)
+		return err;
 	err = lay_out_services(build);
 	if (err)
 		return err;

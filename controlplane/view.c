@@ -180,7 +180,8 @@ static const struct service *service_find(const struct tables *tables,
 					  const struct config_service *config)
 {
 	bool v6 = !addr_is_v4(&config->vip.addr);
-	u64 key = service_key(v6, &config->vip.addr, BE16(config->port), config->protocol);
+	u64 key = service_key(v6, &config->vip.addr, 128u - config->vip.bits, BE16(config->port),
+			      config->protocol);
 	u32 bucket = service_bucket_index(key, tables->buckets_count);
 	u32 place = service_bucket_find(&tables->buckets[bucket], key);
 

@@ -150,6 +150,17 @@ class Explain(unittest.TestCase):
             self.assertIn("02:00:00:00:00:01 -> 02:00:00:00:00:fe", text)
             self.assertNotIn("protocol", text)
 
+    def test_prefix_that_won(self):
+        config = GOOD.parent.parent / "prefixes" / "config.yaml"
+        for packet, service, vip in (
+                ("tcp 198.51.100.7:4242 203.0.113.10:80", "net-80", "203.0.113.0/24"),
+                ("tcp [2001:db8:c::7]:4242 [2001:db8:a:1::]:443", "site6", "2001:db8:a::/48")):
+            answer = json.loads(shunt("explain", "-f", config, "--json", packet).stdout)
+            self.assertEqual(answer["service"], service)
+            self.assertIn(f"{vip} is the longest prefix", " ".join(answer["why"]))
+        text = shunt("explain", "-f", config, self.PACKET).stdout
+        self.assertNotIn("prefix", text)
+
     def test_text_names_the_backend_and_why(self):
         text = self.explain(self.PACKET).stdout
         for part in ("web", "10.0.1.1", "slot", "because"):

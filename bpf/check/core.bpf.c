@@ -49,6 +49,11 @@ static inline const struct service *env_service(const struct env *env, u32 index
 	return &state.services[index];
 }
 
+static inline u32 env_prefix(const struct env *env, bool v6, u32 i)
+{
+	return state.prefixes[v6][i & (SERVICE_PREFIXES_MAX - 1)];
+}
+
 static inline bool env_unmatched_pass(const struct env *env)
 {
 	return state.unmatched_pass;

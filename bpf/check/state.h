@@ -10,8 +10,8 @@ enum {
 	CHECK_SERVICE_BUCKETS = 32,
 	CHECK_SERVICES = CHECK_SERVICE_BUCKETS * SERVICE_BUCKET_KEYS,
 	CHECK_BACKENDS = 18,
-	CHECK_MAGLEV = 2048,
-	CHECK_FLOW_BUCKETS = 19,
+	CHECK_MAGLEV = 4096,
+	CHECK_FLOW_BUCKETS = 23,
 };
 
 struct check_state {
@@ -28,6 +28,7 @@ struct check_state {
 	u32 now_ms;
 	u8 tick;
 	bool unmatched_pass;
+	u8 prefixes[2][SERVICE_PREFIXES_MAX];
 
 	/* Scratch. */
 	struct packet packet;

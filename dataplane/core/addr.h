@@ -40,6 +40,38 @@ static inline bool addr_equal(const struct addr *a, const struct addr *b)
 	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
 }
 
+/* Half an address, in network order, whose last bits are 0. */
+static inline u64 addr_mask(u32 host_bits)
+{
+	u64 bits = host_bits;
+
+	hide_value(bits);
+	return __builtin_bswap64((~0ull << (bits & 63)) * ((bits - 64) >> 63));
+}
+
+/* The other half of the same address. */
+static inline u64 addr_mask_high(u32 host_bits)
+{
+	u64 below_64 = ((u64)host_bits - 64) >> 63;
+
+	hide_value(below_64);
+	return addr_mask((u32)((host_bits - 64) * (1 - below_64)));
+}
+
+/* The first address of the prefix with so many bits below it: those bits are 0. */
+static inline struct addr addr_first(const struct addr *addr, u32 host_bits)
+{
+	return (struct addr){.halves = {addr->halves[0] & addr_mask_high(host_bits),
+					addr->halves[1] & addr_mask(host_bits)}};
+}
+
+/* The last address of the prefix that begins there. */
+static inline struct addr addr_last(const struct addr *first, u32 host_bits)
+{
+	return (struct addr){.halves = {first->halves[0] | ~addr_mask_high(host_bits),
+					first->halves[1] | ~addr_mask(host_bits)}};
+}
+
 static inline bool addr_is_zero(const struct addr *addr)
 {
 	return (addr->halves[0] | addr->halves[1]) == 0;

@@ -71,6 +71,28 @@ static inline u32 be32_to_cpu(be32 x)
 #define forget_value(x, unknown) ((void)0)
 #endif
 
+/* Keeps a number's origin from clang, which for BPF makes branches of arithmetic that it sees
+ * through. */
+#ifdef __bpf__
+#define hide_value(x) asm volatile("" : "+r"(x))
+#else
+#define hide_value(x) ((void)0)
+#endif
+
+/* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. */
+static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
+{
+#ifdef __bpf__
+	u64 differ = x ^ y;
+	u64 negative = 0 - differ;
+
+	hide_value(negative);
+	return yes + (no - yes) * (u32)((differ | negative) >> 63);
+#else
+	return x == y ? yes : no;
+#endif
+}
+
 /* fastrange: maps a uniform 32-bit value onto [0, n) without a division. */
 static inline u32 fastrange32(u32 x, u32 n)
 {

@@ -22,6 +22,10 @@ static inline u32 env_service_buckets(const struct env *env);
 static inline const struct service_bucket *env_service_bucket(const struct env *env, u32 index);
 static inline const struct service *env_service(const struct env *env, u32 index);
 
+/* The prefixes among the VIPs of a family, longest first: how many bits lie below those of the
+ * i-th length in use; 0: there are no more. i is below SERVICE_PREFIXES_MAX. */
+static inline u32 env_prefix(const struct env *env, bool v6, u32 i);
+
 /* Whether an address without a matching service goes to the kernel (`unmatched: pass`). */
 static inline bool env_unmatched_pass(const struct env *env);
 

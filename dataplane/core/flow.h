@@ -65,19 +65,31 @@ static always_inline void flow_absorb(struct flow_key *key, u64 word, const stru
 	key->key = hash_word(key->key + word, seed->fingerprint);
 }
 
+/* Two destinations never give one number. */
+static inline u64 flow_destination(const struct packet *packet, const struct hash_seed *seed)
+{
+	u64 hash = hash_word(packet->destination.halves[0], seed->fingerprint);
+
+	return hash_word(hash ^ packet->destination.halves[1], seed->fingerprint);
+}
+
 static inline void flow_key_fingerprint(const struct service *service, const struct packet *packet,
 					const struct hash_seed *seed, struct flow_key *key)
 {
-	u64 ports = (u64)packet->source_port << 16 | packet->destination_port;
-	u64 covered = service->hash_mode == SERVICE_HASH_5TUPLE   ? ports
-		      : service->hash_mode == SERVICE_HASH_SOURCE ? 0
-								  : packet->destination_port;
+	u64 rest = (u64)packet->source_port << 16 | packet->destination_port;
+	u64 covered;
 
+	/* Of a single address the destination tells nothing. */
+	if (service->host_bits != 0)
+		rest ^= flow_destination(packet, seed);
+	covered = service->hash_mode == SERVICE_HASH_5TUPLE   ? rest
+		  : service->hash_mode == SERVICE_HASH_SOURCE ? 0
+							      : packet->destination_port;
 	key->hash = service->hash_mode;
 	key->key = 0;
 	flow_absorb(key, packet->source.halves[0], seed);
 	flow_absorb(key, packet->source.halves[1], seed);
-	key->entropy = (u32)(hash_word(key->hash ^ ports, seed->fingerprint) >> 40) & 0xfffff;
+	key->entropy = (u32)(hash_word(key->hash ^ rest, seed->fingerprint) >> 40) & 0xfffff;
 	flow_absorb(key, covered, seed);
 	key->key &= 0xffffffffffffull;
 	key->form = 0;
@@ -147,7 +159,7 @@ static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
 
 #pragma GCC unroll 8
 	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
-		slot = bucket->entries[i] >> 16 == key->key ? i : slot;
+		slot = choose_equal(bucket->entries[i] >> 16, key->key, i, slot);
 	if (slot == FLOW_BUCKET_ENTRIES ||
 	    likely(flow_entry_owned(bucket, slot & 7, key->form, choice)))
 		return slot;

@@ -19,10 +19,10 @@
 #include "service.h"
 
 /* Finds one key; returns its record's index or SERVICE_NONE. */
-static always_inline u32 forward_lookup(const struct env *env, bool v6,
-					const struct addr *destination, be16 port, u8 protocol)
+static always_inline u32 forward_lookup(const struct env *env, bool v6, const struct addr *vip,
+					u32 host_bits, be16 port, u8 protocol)
 {
-	u64 key = service_key(v6, destination, port, protocol);
+	u64 key = service_key(v6, vip, host_bits, port, protocol);
 	u32 bucket = service_bucket_index(key, env_service_buckets(env));
 	const struct service_bucket *keys = env_service_bucket(env, bucket);
 	u32 place, index;
@@ -35,9 +35,34 @@ static always_inline u32 forward_lookup(const struct env *env, bool v6,
 		return SERVICE_NONE;
 	index = bucket * SERVICE_BUCKET_KEYS + place;
 	service = env_service(env, index);
-	if (!service || !service_matches(service, v6, destination, port, protocol))
+	if (!service || !service_matches(service, v6, vip, host_bits, port, protocol))
 		return SERVICE_NONE;
 	return index;
+}
+
+/* The VIPs that may cover an address, longest first: the 0th is the address itself. False where
+ * there are no more. */
+static always_inline bool forward_vip(const struct env *env, bool v6, const struct addr *address,
+				      u32 i, struct addr *vip, u32 *host_bits)
+{
+	*host_bits = i == 0 ? 0 : env_prefix(env, v6, i - 1);
+	*vip = addr_first(address, *host_bits);
+	return i == 0 || *host_bits != 0;
+}
+
+/* Whether the address, or a prefix that it is in, has a service. */
+static inline bool forward_is_vip(const struct env *env, bool v6, const struct addr *address)
+{
+	struct addr vip;
+	u32 host_bits;
+
+	for (u32 i = 0; i <= SERVICE_PREFIXES_MAX; i++) {
+		if (!forward_vip(env, v6, address, i, &vip, &host_bits))
+			break;
+		if (forward_lookup(env, v6, &vip, host_bits, 0, 0) != SERVICE_NONE)
+			return true;
+	}
+	return false;
 }
 
 /* What keeps a packet to a VIP from being looked up at all, worst first. */
@@ -79,17 +104,22 @@ static inline enum verdict forward_fragment(const struct env *env, struct packet
 	return VERDICT_UNDECIDED;
 }
 
-/* The service on the packet's port, or that on any port. */
+/* The service of the longest prefix that has one on the packet's port or, within that, on any. */
 static inline u32 forward_lookup_ports(const struct env *env, const struct packet *packet)
 {
 	bool v6 = packet->flags & PACKET_V6;
-	u32 index = SERVICE_NONE;
+	u32 index = SERVICE_NONE, host_bits;
+	struct addr vip;
 
-	if (packet->destination_port != 0)
-		index = forward_lookup(env, v6, &packet->destination, packet->destination_port,
-				       packet->protocol);
-	if (index == SERVICE_NONE)
-		index = forward_lookup(env, v6, &packet->destination, 0, packet->protocol);
+	for (u32 i = 0; i <= SERVICE_PREFIXES_MAX && index == SERVICE_NONE; i++) {
+		if (!forward_vip(env, v6, &packet->destination, i, &vip, &host_bits))
+			break;
+		if (packet->destination_port != 0)
+			index = forward_lookup(env, v6, &vip, host_bits, packet->destination_port,
+					       packet->protocol);
+		if (index == SERVICE_NONE)
+			index = forward_lookup(env, v6, &vip, host_bits, 0, packet->protocol);
+	}
 	return index;
 }
 
@@ -100,7 +130,7 @@ static inline enum verdict forward_service_slow(const struct env *env, struct pa
 	bool v6 = packet->flags & PACKET_V6;
 	enum verdict verdict;
 
-	if (forward_lookup(env, v6, &packet->destination, 0, 0) == SERVICE_NONE)
+	if (!forward_is_vip(env, v6, &packet->destination))
 		return VERDICT_OTHER_ADDRESS;
 	verdict = forward_suspect(packet);
 	if (verdict != VERDICT_UNDECIDED)
@@ -127,7 +157,7 @@ static always_inline enum verdict forward_service(const struct env *env, struct 
 						  u32 *index)
 {
 	if (likely(!(packet->flags & PACKET_SUSPECT))) {
-		*index = forward_lookup(env, packet->flags & PACKET_V6, &packet->destination,
+		*index = forward_lookup(env, packet->flags & PACKET_V6, &packet->destination, 0,
 					packet->destination_port, packet->protocol);
 		if (likely(*index != SERVICE_NONE) && likely(packet->destination_port != 0))
 			return VERDICT_UNDECIDED;

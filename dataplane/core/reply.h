@@ -49,16 +49,11 @@ _Static_assert(ADVERTISEMENT_FRAME_BYTES - NEIGHBOUR_LINK_BYTES ==
 
 /* --- Whether to answer ---------------------------------------------------------------- */
 
-static inline bool reply_is_vip(const struct env *env, const struct addr *address, bool v6)
-{
-	return forward_lookup(env, v6, address, 0, 0) != SERVICE_NONE;
-}
-
 static always_inline bool reply_arp(const struct env *env, const struct station *station,
 				    struct cursor cursor, u32 frame_bytes, struct reply *reply)
 {
 	if (!station->answers || !arp_read(cursor, station, &reply->question) ||
-	    !reply_is_vip(env, &reply->question.about, false))
+	    !forward_is_vip(env, false, &reply->question.about))
 		return false;
 	reply->verdict = VERDICT_ARP;
 	reply->frame_bytes = frame_bytes; /* with its padding: it is no shorter than it was */
@@ -75,7 +70,7 @@ static always_inline bool reply_neighbour(const struct env *env, const struct st
 	    packet->flags & (PACKET_DEFECT | PACKET_FRAGMENT))
 		return false;
 	if (!solicitation_read(cursor, packet, &reply->question) ||
-	    !reply_is_vip(env, &reply->question.about, true))
+	    !forward_is_vip(env, true, &reply->question.about))
 		return false;
 	reply->verdict = VERDICT_NEIGHBOUR;
 	reply->grown_bytes = NEIGHBOUR_LINK_BYTES;

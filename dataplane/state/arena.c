@@ -130,13 +130,22 @@ static bool service_inside(const struct arena_view *view, const struct arena_roo
 	       service->number <= root->highest_service_number;
 }
 
+/* No longer than their family's addresses: an IPv4 length beyond them would be taken for another. */
+static bool prefixes_sound(const struct arena_root *root)
+{
+	for (u32 i = 0; i < SERVICE_PREFIXES_MAX; i++)
+		if (root->prefixes[0][i] > 31 || root->prefixes[1][i] > 127)
+			return false;
+	return true;
+}
+
 static bool root_inside(const struct arena_view *view, const struct arena_root *root)
 {
 	u64 services_count = (u64)root->buckets_count * SERVICE_BUCKET_KEYS;
 	const struct service *services;
 	const struct backend *backends;
 
-	if (root->buckets_count == 0 ||
+	if (root->buckets_count == 0 || !prefixes_sound(root) ||
 	    !inside(view, root->buckets_offset, root->buckets_count, sizeof(struct service_bucket),
 		    64) ||
 	    !inside(view, root->services_offset, services_count, sizeof(struct service), 64) ||
@@ -174,5 +183,6 @@ int arena_tables(const struct arena_view *view, u64 root_offset, struct tables *
 		.highest_service_number = root.highest_service_number,
 		.unmatched_pass = root.unmatched_pass,
 	};
+	memcpy(tables->prefixes, root.prefixes, sizeof(tables->prefixes));
 	return 0;
 }

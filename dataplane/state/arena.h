@@ -50,9 +50,13 @@ struct arena_root {
 	u32 backends_count;
 	u32 highest_service_number;
 	u32 unmatched_pass; /* 0 or 1 */
-	u8 unused[40];
+	/* By family (0: IPv4, 1: IPv6), longest first: how many bits lie below the prefixes of each
+	 * length that a VIP has; then 0. */
+	u8 prefixes[2][SERVICE_PREFIXES_MAX];
+	u8 unused[24];
 };
 
+_Static_assert(offsetof(struct arena_root, prefixes) == 88, "crosses processes");
 _Static_assert(sizeof(struct arena_root) == 128, "crosses processes");
 
 /* Detects a torn or foreign root, not an adversary. */
@@ -85,6 +89,7 @@ struct tables {
 	u32 backends_count;
 	u32 highest_service_number;
 	bool unmatched_pass;
+	u8 prefixes[2][SERVICE_PREFIXES_MAX]; /* as in the root */
 };
 
 /* Loads the current root; returns its offset, 0 where none is published. Compare it with the

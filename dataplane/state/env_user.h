@@ -50,6 +50,11 @@ static inline const struct service *env_service(const struct env *env, u32 index
 	return &env->tables.services[index];
 }
 
+static inline u32 env_prefix(const struct env *env, bool v6, u32 i)
+{
+	return env->tables.prefixes[v6][i];
+}
+
 static inline bool env_unmatched_pass(const struct env *env)
 {
 	return env->tables.unmatched_pass;

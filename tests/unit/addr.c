@@ -54,11 +54,32 @@ static void every_byte_counts(void **state)
 	}
 }
 
+/* Against the definition, bit by bit. */
+static void a_prefix_begins_and_ends(void **state)
+{
+	const struct addr addr = {.bytes = {0xa5, 0x5a, 0xff, 0x01, 0x80, 0x7e, 0x33, 0xcc, 0x99,
+					    0x66, 0x0f, 0xf0, 0xd2, 0x2d, 0x81, 0x7f}};
+
+	for (u32 host_bits = 0; host_bits <= 128; host_bits++) {
+		struct addr first = addr_first(&addr, host_bits);
+		struct addr last = addr_last(&first, host_bits);
+
+		for (u32 i = 0; i < 128; i++) {
+			u32 bit = addr.bytes[i / 8] >> (7 - i % 8) & 1;
+			bool host = i >= 128 - host_bits;
+
+			assert_int_equal(first.bytes[i / 8] >> (7 - i % 8) & 1, host ? 0 : bit);
+			assert_int_equal(last.bytes[i / 8] >> (7 - i % 8) & 1, host ? 1 : bit);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps_ipv4_as_rfc_4291),
 		cmocka_unit_test(tells_the_families_apart),
+		cmocka_unit_test(a_prefix_begins_and_ends),
 		cmocka_unit_test(every_byte_counts),
 	};
 

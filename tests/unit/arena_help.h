@@ -65,6 +65,7 @@ static inline void arena_help_fill(struct arena_help *help, const struct fixture
 	};
 	u64 maglev_offset;
 
+	memcpy(root.prefixes, fixture->env.tables.prefixes, sizeof(root.prefixes));
 	root.buckets_offset =
 		arena_help_copy(help, &used, fixture->buckets, sizeof(fixture->buckets));
 	root.services_offset =

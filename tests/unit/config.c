@@ -112,8 +112,21 @@ static const struct {
 	{WHOLE
 	 "  encapsulation: l3\n  backends: [{address: \"2001:db8::1\"}]\ndefaults: {encapsulation: l2}\n",
 	 {{8, 18, "one of ipip, gue, l2"}}},
-	{HEAD "services: [{name: a, vip: 192.0.2.0/24, protocol: tcp, port: 1}]\n",
-	 {{3, 27, "prefix shorter than a full address is not supported by this version"}}},
+	{HEAD "services: [{name: a, vip: 192.0.2.7/24, protocol: tcp, port: 1}]\n",
+	 {{3, 27, "a prefix whose host bits are zero, such as 192.0.2.0/24, not '192.0.2.7/24'"}}},
+	{HEAD "services: [{name: a, vip: \"2001:db8::1:0/64\", protocol: tcp, port: 1}]\n",
+	 {{3, 27, "such as 2001:db8::/64"}}},
+	{HEAD "services: [{name: a, vip: 192.0.2.0/33, protocol: tcp, port: 1}]\n",
+	 {{3, 27, "unicast address or prefix"}}},
+	{HEAD "services: [{name: a, vip: 192.0.0.0/2, protocol: tcp, port: 1}]\n",
+	 {{3, 27, "unicast"}}},
+	{HEAD "services: [{name: a, vip: \"8000::/1\", protocol: tcp, port: 1}]\n",
+	 {{3, 27, "unicast"}}},
+	{HEAD "services: [{name: a, vip: \"::ff00:0:0/88\", protocol: tcp, port: 1}]\n",
+	 {{3, 27, "unicast"}}},
+	{HEAD "services: [{name: a, vip: 0.0.0.0/0, protocol: tcp, port: 1}, "
+	      "{name: b, vip: \"::/0\", protocol: tcp, port: 1}]\n",
+	 {{3, 27, "unicast"}, {3, 78, "unicast"}}},
 	{HEAD "services: [{name: a, vip: 239.0.0.1, protocol: tcp, port: 1}]\n",
 	 {{3, 27, "unicast"}}},
 	{HEAD "services: [{name: a, vip: \"ff02::1\", protocol: tcp, port: 1}]\n",
@@ -156,6 +169,13 @@ static const struct {
 	 "  - address: 10.0.0.1\n",
 	 {{11, 14, "the backend at line 9 has the same address"}, {12, 14, "at line 9"}}},
 	{WHOLE "  backends: [{address: 192.0.2.1}]\n", {{8, 24, "the service's own vip"}}},
+	{HEAD "services: [{name: a, vip: 192.0.2.0/24, protocol: tcp, port: 1, "
+	      "backends: [{address: 192.0.2.255}, {address: 192.0.3.0}]}]\n",
+	 {{3, 86, "in the prefix of the service's own vip"}}},
+	{HEAD "services: [{name: a, vip: 192.0.2.0/24, protocol: tcp, port: 1}, "
+	      "{name: b, vip: 192.0.2.0, protocol: tcp, port: 1},\n"
+	      "{name: c, vip: 192.0.2.0/24, protocol: tcp, port: 1}]\n",
+	 {{4, 16, "the service at line 3 has the same vip, protocol and port"}}},
 	{WHOLE "- name: web\n  vip: 192.0.2.1\n  protocol: tcp\n  port: 80\n",
 	 {{8, 9, "the service at line 4 has the same name"},
 	  {9, 8, "the service at line 5 has the same vip, protocol and port"}}},
@@ -236,6 +256,32 @@ static void errors_in_files(void **state)
 		config_errors_free(&errors);
 	}
 	assert_int_equal(failures, 0);
+}
+
+/* Eight lengths of each family are fine, and single addresses and what is bad don't count. */
+static void prefix_lengths_bounded(void **state)
+{
+	static const char *const vips[] = {
+		"10.0.0.0/8",  "10.0.0.0/9",  "10.0.0.0/10", "10.0.0.0/11", "10.0.0.0/12",
+		"10.0.0.0/13", "10.0.0.0/14", "10.0.0.1/15", "10.0.0.0/16", "11.0.0.0/8",
+		"10.0.0.0",    "10.0.0.0/17", "2001::/16",   "10.0.0.0/32", "10.0.0.0/18",
+	};
+	char text[2048] = HEAD "services:\n";
+	struct config_errors errors;
+	struct config *config;
+
+	for (size_t i = 0; i < ARRAY_LEN(vips); i++)
+		sprintf(text + strlen(text),
+			"- { name: s%zu, vip: '%s', protocol: tcp, port: %zu }\n", i, vips[i],
+			i + 1);
+	assert_int_equal(config_parse(text, strlen(text), &config, &errors), -EINVAL);
+	assert_int_equal(errors.count, 3);
+	assert_int_equal(errors.list[0].line, 11);
+	assert_non_null(strstr(errors.list[0].text, "such as 10.0.0.0/15"));
+	assert_int_equal(errors.list[1].line, 15);
+	assert_int_equal(errors.list[2].line, 18);
+	assert_non_null(strstr(errors.list[1].text, "IPv4 vips before this one have 8 different"));
+	config_errors_free(&errors);
 }
 
 static void errors_bounded(void **state)
@@ -545,12 +591,19 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(errors_in_files), cmocka_unit_test(errors_bounded),
-		cmocka_unit_test(defaults_fill),   cmocka_unit_test(defaults_inherit),
-		cmocka_unit_test(empty_places),    cmocka_unit_test(example_full),
-		cmocka_unit_test(dataplane_diff),  cmocka_unit_test(dataplane_diff_fits),
-		cmocka_unit_test(seed_files),      cmocka_unit_test(seed_elsewhere),
-		cmocka_unit_test(load_failures),   cmocka_unit_test(names),
+		cmocka_unit_test(errors_in_files),
+		cmocka_unit_test(errors_bounded),
+		cmocka_unit_test(prefix_lengths_bounded),
+		cmocka_unit_test(defaults_fill),
+		cmocka_unit_test(defaults_inherit),
+		cmocka_unit_test(empty_places),
+		cmocka_unit_test(example_full),
+		cmocka_unit_test(dataplane_diff),
+		cmocka_unit_test(dataplane_diff_fits),
+		cmocka_unit_test(seed_files),
+		cmocka_unit_test(seed_elsewhere),
+		cmocka_unit_test(load_failures),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, folder_make, folder_remove);

@@ -175,7 +175,11 @@ static void random_service(struct config_service *service, unsigned number)
 
 	random_text(service->name, 30, "abcXYZ019._-");
 	snprintf(service->name + strlen(service->name), 16, "-%u", number);
-	service->vip = (struct config_prefix){random_addr(0x800000 + number), 128};
+	service->vip = (struct config_prefix){random_addr(0x800000 + number * 4), 128};
+	if (below(2)) { /* no backend is in it */
+		service->vip.bits = (u8)(126 + below(2));
+		service->vip.addr = prefix_first(&service->vip);
+	}
 	service->protocol = below(2) ? CONFIG_PROTOCOL_TCP : CONFIG_PROTOCOL_UDP;
 	service->port = (u16)below(65536);
 	service->table_size = primes[below(ARRAY_LEN(primes))];

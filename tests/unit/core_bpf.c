@@ -42,6 +42,7 @@ static void publish(const struct fixture *fixture)
 	state->seed = fixture->env.tables.seed;
 	state->station = fixture->station;
 	state->tick = fixture->env.tick;
+	memcpy(state->prefixes, fixture->env.tables.prefixes, sizeof(state->prefixes));
 	state->unmatched_pass = fixture->env.tables.unmatched_pass;
 }
 

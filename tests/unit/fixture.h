@@ -17,8 +17,8 @@ enum {
 	FIXTURE_SET = 9, /* backend numbers 0..8 in a set */
 	FIXTURE_BACKENDS = 2 * FIXTURE_SET,
 	FIXTURE_SLOTS = 61, /* of every Maglev table */
-	FIXTURE_MAGLEV = 2048,
-	FIXTURE_HIGHEST_NUMBER = 16,
+	FIXTURE_MAGLEV = 4096,
+	FIXTURE_HIGHEST_NUMBER = 20,
 };
 
 /* Backend numbers within a set. */
@@ -62,7 +62,7 @@ static inline void fixture_backend(struct backend *out, u32 number, bool inner_v
 		     (number == BACKEND_LOST ? 0 : BACKEND_REACHABLE);
 	out->mtu = number == BACKEND_NARROW ? FIXTURE_NARROW_MTU : FIXTURE_MTU;
 	out->port = (u8)(number & 1);
-	out->counter = 16 + number + (inner_v6 ? FIXTURE_SET : 0);
+	out->counter = FIXTURE_HIGHEST_NUMBER + number + (inner_v6 ? FIXTURE_SET : 0);
 	memcpy(out->ethernet.destination, (u8[]){2, 0, 0, 0, 1, (u8)number}, 6);
 	memcpy(out->ethernet.source, frame_our_mac, 6);
 	if (number == BACKEND_BESIDE) {
@@ -118,20 +118,45 @@ static inline struct addr fixture_addr(const char *text)
 	return addr;
 }
 
+/* Splits "ADDRESS/LENGTH"; returns how many bits lie below the prefix, and lists them. */
+static inline u32 fixture_vip(struct fixture *fixture, const char *text, struct addr *vip)
+{
+	bool v6 = strchr(text, ':') != NULL;
+	const char *slash = strchr(text, '/');
+	u8 *list = fixture->env.tables.prefixes[v6];
+	char address[64];
+	u32 host_bits, place = 0;
+
+	snprintf(address, sizeof(address), "%.*s", (int)strcspn(text, "/"), text);
+	*vip = fixture_addr(address);
+	if (!slash)
+		return 0;
+	host_bits = (v6 ? 128 : 32) - (u32)atoi(slash + 1);
+	while (list[place] != 0 && list[place] < host_bits)
+		place++;
+	if (list[place] != host_bits)
+		memmove(&list[place + 1], &list[place], SERVICE_PREFIXES_MAX - 1 - place);
+	list[place] = (u8)host_bits;
+	return host_bits;
+}
+
 /* Adds a service whose slots go to backend numbers `first` to `last` in turn. */
 static inline struct service *fixture_service(struct fixture *fixture, const char *vip, u8 protocol,
 					      u16 port, enum service_hash mode, u16 first, u16 last)
 {
-	struct addr addr = fixture_addr(vip);
 	bool v6 = strchr(vip, ':') != NULL;
-	u32 index = fixture_key(fixture, service_key(v6, &addr, 0, 0));
 	struct service *service;
+	struct addr addr;
+	u32 host_bits = fixture_vip(fixture, vip, &addr);
+	u32 index = fixture_key(fixture, service_key(v6, &addr, host_bits, 0, 0));
 
-	fixture->services[index] = (struct service){.vip = addr, .kind = SERVICE_VIP_ONLY};
-	index = fixture_key(fixture, service_key(v6, &addr, BE16(port), protocol));
+	fixture->services[index] =
+		(struct service){.vip = addr, .host_bits = (u8)host_bits, .kind = SERVICE_VIP_ONLY};
+	index = fixture_key(fixture, service_key(v6, &addr, host_bits, BE16(port), protocol));
 	service = &fixture->services[index];
 	*service = (struct service){
 		.vip = addr,
+		.host_bits = (u8)host_bits,
 		.maglev_offset = fixture->maglev_used * sizeof(u16),
 		.previous_offset = fixture->maglev_used * sizeof(u16),
 		.maglev_size = FIXTURE_SLOTS,
@@ -143,7 +168,7 @@ static inline struct service *fixture_service(struct fixture *fixture, const cha
 		.protocol = protocol,
 		.kind = SERVICE_ACTIVE,
 		.hash_mode = (u8)mode,
-		.raw_keys = !v6 && port != 0 && mode == SERVICE_HASH_5TUPLE,
+		.raw_keys = !v6 && host_bits == 0 && port != 0 && mode == SERVICE_HASH_5TUPLE,
 	};
 	frame_require(fixture->services_count <= FIXTURE_HIGHEST_NUMBER);
 	for (u32 slot = 0; slot < FIXTURE_SLOTS; slot++)
@@ -177,6 +202,13 @@ static inline void fixture_services(struct fixture *fixture)
 	fixture_service(fixture, "2001:db8:1::11", FRAME_TCP, 0, SERVICE_HASH_5TUPLE, first, last);
 	fixture_service(fixture, "2001:db8:1::15", FRAME_TCP, 80, SERVICE_HASH_5TUPLE,
 			BACKEND_NARROW, BACKEND_NARROW);
+	fixture_service(fixture, "203.0.114.0/24", FRAME_TCP, 0, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "203.0.114.128/25", FRAME_TCP, 80, SERVICE_HASH_5TUPLE, first,
+			last);
+	fixture_service(fixture, "203.0.114.10", FRAME_TCP, 443, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "2001:db8:5::/48", FRAME_UDP, 0, SERVICE_HASH_5TUPLE, first, last);
+	fixture_service(fixture, "2001:db8:5:1::/64", FRAME_UDP, 53, SERVICE_HASH_SOURCE, first,
+			last);
 }
 
 /* The fixture with a flow table of that many buckets: 0, or above every service number. */
@@ -194,7 +226,6 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 		fixture_backend(&fixture->backends[i], i, false);
 		fixture_backend(&fixture->backends[FIXTURE_SET + i], i, true);
 	}
-	fixture_services(fixture);
 	memcpy(fixture->station.mac, frame_our_mac, 6);
 	fixture->env = (struct env){
 		.tables =
@@ -212,6 +243,7 @@ static inline struct fixture *fixture_new(u32 flow_buckets)
 		.recent = &fixture->recent,
 		.flow_buckets = flow_buckets,
 	};
+	fixture_services(fixture);
 	if (flow_buckets) {
 		fixture->env.flows = aligned_alloc(64, flows_bytes);
 		frame_require(fixture->env.flows);

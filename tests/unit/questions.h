@@ -42,6 +42,7 @@ static const struct question_spec questions[] = {
 	{"ARP request, unicast", "192.0.2.7", "203.0.113.10", .unicast = true,
 	 .verdict = VERDICT_ARP},
 	{"ARP probe", "0.0.0.0", "203.0.113.11", .verdict = VERDICT_ARP},
+	{"ARP request for one of a prefix", "192.0.2.7", "203.0.114.77", .verdict = VERDICT_ARP},
 	{"ARP for nobody's address", "192.0.2.7", "203.0.113.99", .verdict = VERDICT_NOT_IP},
 	{"ARP announcement of our VIP", "203.0.113.10", "203.0.113.10", .verdict = VERDICT_NOT_IP},
 	{"ARP from a multicast address", "224.0.0.1", "203.0.113.10", .verdict = VERDICT_NOT_IP},

@@ -1,93 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From a configuration text to tables that a reader finds its way through. */
-#include "cmocka_help.h"
+#include "tests/unit/tables_help.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "controlplane/tables.h"
-#include "dataplane/core/forward.h"
-#include "dataplane/state/env_user.h"
-
-#define HEAD "version: 1\nfleet_seed: \"000102030405060708090a0b0c0d0e0f\"\n"
-
-struct fixture {
-	struct config *config;
-	struct plan *plan;
-	struct arena_writer *writer;
-	struct tables_builder *builder;
-	struct arena_view view;
-	struct env env;
-};
-
-static void plan_load(struct fixture *fixture, const char *text)
-{
-	static const u8 seed[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-	struct config_errors errors;
-
-	plan_destroy(fixture->plan);
-	config_free(fixture->config);
-	assert_int_equal(config_parse(text, strlen(text), &fixture->config, &errors), 0);
-	config_errors_free(&errors);
-	assert_int_equal(plan_create(fixture->config, seed, &fixture->plan), 0);
-	assert_int_equal(plan_number_offline(fixture->plan), 0);
-	plan_hop_offline(fixture->plan);
-}
-
-static void arena_open(struct fixture *fixture, u64 size_bytes)
-{
-	char message[256] = "";
-
-	assert_int_equal(arena_writer_create(size_bytes, 1, 1, 4096, &fixture->writer), 0);
-	assert_int_equal(tables_builder_create(fixture->writer, NULL, &fixture->builder), 0);
-	assert_int_equal(arena_attach(arena_writer_fd(fixture->writer), &fixture->view, message,
-				      sizeof(message)),
-			 0);
-}
-
-static void publish(struct fixture *fixture, u64 generation)
-{
-	assert_int_equal(tables_publish(fixture->builder, fixture->plan, generation), 0);
-	assert_int_equal(arena_tables(&fixture->view, arena_root_offset(&fixture->view),
-				      &fixture->env.tables),
-			 0);
-	assert_int_equal(fixture->env.tables.generation, generation);
-}
-
-static void fixture_close(struct fixture *fixture)
-{
-	arena_detach(&fixture->view);
-	tables_builder_destroy(fixture->builder);
-	arena_writer_destroy(fixture->writer);
-	plan_destroy(fixture->plan);
-	config_free(fixture->config);
-}
-
-static const struct service *find(const struct fixture *fixture, const char *address, u16 port,
+static const struct service *find(const struct tables_help *fixture, const char *address, u16 port,
 				  u8 protocol)
 {
 	struct addr addr;
 	u32 index;
 
 	assert_int_equal(addr_parse(address, &addr), 0);
-	index = forward_lookup(&fixture->env, !addr_is_v4(&addr), &addr, BE16(port), protocol);
+	index = forward_lookup(&fixture->env, !addr_is_v4(&addr), &addr, 0, BE16(port), protocol);
 	return index == SERVICE_NONE ? NULL : env_service(&fixture->env, index);
 }
 
 static void test_services_are_found_and_only_those(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 
-	plan_load(&fixture, HEAD
-		  "services:\n"
-		  "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, hash: source }\n"
-		  "  - { name: b, vip: 203.0.113.10, protocol: udp, port: any }\n"
-		  "  - { name: c, vip: '2001:db8::10', protocol: tcp, port: 443 }\n"
-		  "  - { name: d, vip: 203.0.113.11, protocol: tcp, port: 443 }\n");
-	arena_open(&fixture, 4 << 20);
-	publish(&fixture, 1);
+	tables_help_load(
+		&fixture, TABLES_HELP_HEAD
+		"services:\n"
+		"  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, hash: source }\n"
+		"  - { name: b, vip: 203.0.113.10, protocol: udp, port: any }\n"
+		"  - { name: c, vip: '2001:db8::10', protocol: tcp, port: 443 }\n"
+		"  - { name: d, vip: 203.0.113.11, protocol: tcp, port: 443 }\n");
+	tables_help_open(&fixture, 4 << 20);
+	tables_help_publish(&fixture, 1);
 	assert_int_equal(find(&fixture, "203.0.113.10", 443, 6)->hash_mode, SERVICE_HASH_SOURCE);
 	assert_false(find(&fixture, "203.0.113.10", 443, 6)->raw_keys);
 	assert_false(find(&fixture, "203.0.113.10", 0, 17)->raw_keys);
@@ -100,15 +38,15 @@ static void test_services_are_found_and_only_those(void **state)
 	assert_null(find(&fixture, "203.0.113.12", 443, 6));
 	assert_null(find(&fixture, "2001:db8::10", 443, 17));
 	assert_null(find(&fixture, "2001:db8::11", 0, 0));
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 /* Many services: the table grows until no bucket overflows, and every one is found. */
 static void test_thousands_of_services(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	char *text = malloc(4000 * 120), address[64];
-	size_t length = (size_t)sprintf(text, HEAD "services:\n");
+	size_t length = (size_t)sprintf(text, TABLES_HELP_HEAD "services:\n");
 
 	for (unsigned i = 0; i < 3000; i++)
 		length += (size_t)
@@ -116,10 +54,10 @@ static void test_thousands_of_services(void **state)
 				"  - { name: s%u, vip: 203.%u.%u.1, protocol: tcp, port: %u,"
 				" table_size: 101 }\n",
 				i, i / 250, i % 250, 1 + i);
-	plan_load(&fixture, text);
+	tables_help_load(&fixture, text);
 	free(text);
-	arena_open(&fixture, tables_bytes(fixture.plan) + ARENA_HEADER_BYTES);
-	publish(&fixture, 1);
+	tables_help_open(&fixture, tables_bytes(fixture.plan) + ARENA_HEADER_BYTES);
+	tables_help_publish(&fixture, 1);
 	for (unsigned i = 0; i < 3000; i++) {
 		const struct service *service;
 
@@ -128,28 +66,29 @@ static void test_thousands_of_services(void **state)
 		assert_non_null(service);
 		assert_int_equal(service->number, i + 1);
 	}
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 static void test_records_of_backends(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	const struct service *service;
 	const struct backend *backend;
 
-	plan_load(&fixture, HEAD "defaults: { outer_source_v4: 10.9.0.0/24, encapsulation: gue }\n"
-				 "services:\n"
-				 "  - name: a\n"
-				 "    vip: 203.0.113.10\n"
-				 "    protocol: tcp\n"
-				 "    port: 443\n"
-				 "    backends:\n"
-				 "      - { address: 10.0.0.3, weight: 5 }\n"
-				 "      - { address: 10.0.0.2, weight: 0 }\n"
-				 "      - { address: '2001:db8::1', state: drain }\n"
-				 "      - { address: 10.0.0.1, state: maintenance }\n");
-	arena_open(&fixture, 4 << 20);
-	publish(&fixture, 1);
+	tables_help_load(&fixture, TABLES_HELP_HEAD
+			 "defaults: { outer_source_v4: 10.9.0.0/24, encapsulation: gue }\n"
+			 "services:\n"
+			 "  - name: a\n"
+			 "    vip: 203.0.113.10\n"
+			 "    protocol: tcp\n"
+			 "    port: 443\n"
+			 "    backends:\n"
+			 "      - { address: 10.0.0.3, weight: 5 }\n"
+			 "      - { address: 10.0.0.2, weight: 0 }\n"
+			 "      - { address: '2001:db8::1', state: drain }\n"
+			 "      - { address: 10.0.0.1, state: maintenance }\n");
+	tables_help_open(&fixture, 4 << 20);
+	tables_help_publish(&fixture, 1);
 	service = find(&fixture, "203.0.113.10", 443, 6);
 	assert_int_equal(service->backends_count, 5);
 	assert_null(env_backend(&fixture.env, service, 0));
@@ -173,10 +112,10 @@ static void test_records_of_backends(void **state)
 
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
 		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 3);
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
-static void check_l2_record(const struct fixture *fixture, const char *vip, u16 type)
+static void check_l2_record(const struct tables_help *fixture, const char *vip, u16 type)
 {
 	static const u8 zero[sizeof(((struct backend *)0)->outer)];
 	const struct service *service = find(fixture, vip, 80, 6);
@@ -193,36 +132,37 @@ static void check_l2_record(const struct fixture *fixture, const char *vip, u16 
 /* No outer header at all, and the Ethernet type of the packet itself. */
 static void test_records_of_l2_backends(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 
-	plan_load(&fixture, HEAD "defaults: { encapsulation: l2 }\n"
-				 "services:\n"
-				 "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 80,\n"
-				 "      backends: [ { address: 10.0.0.1 } ] }\n"
-				 "  - { name: b, vip: '2001:db8::10', protocol: tcp, port: 80,\n"
-				 "      backends: [ { address: '2001:db8::1' } ] }\n");
-	arena_open(&fixture, 1 << 20);
-	publish(&fixture, 1);
+	tables_help_load(&fixture, TABLES_HELP_HEAD
+			 "defaults: { encapsulation: l2 }\n"
+			 "services:\n"
+			 "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 80,\n"
+			 "      backends: [ { address: 10.0.0.1 } ] }\n"
+			 "  - { name: b, vip: '2001:db8::10', protocol: tcp, port: 80,\n"
+			 "      backends: [ { address: '2001:db8::1' } ] }\n");
+	tables_help_open(&fixture, 1 << 20);
+	tables_help_publish(&fixture, 1);
 	check_l2_record(&fixture, "203.0.113.10", ETHERTYPE_IPV4);
 	check_l2_record(&fixture, "2001:db8::10", ETHERTYPE_IPV6);
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 /* Down: no slot, and no new flow on an entry of its own; what it has goes on. */
 static void test_a_backend_that_is_down(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	const struct service *service;
 
-	plan_load(&fixture,
-		  HEAD "services:\n"
-		       "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443,\n"
-		       "      table_size: 1009, all_down: drop,\n"
-		       "      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n");
-	arena_open(&fixture, 4 << 20);
+	tables_help_load(&fixture, TABLES_HELP_HEAD
+			 "services:\n"
+			 "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443,\n"
+			 "      table_size: 1009, all_down: drop,\n"
+			 "      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n");
+	tables_help_open(&fixture, 4 << 20);
 	fixture.plan->services[0].backends[0].up = false;
 	assert_true(plan_service_judge(&fixture.plan->services[0]));
-	publish(&fixture, 1);
+	tables_help_publish(&fixture, 1);
 	service = find(&fixture, "203.0.113.10", 443, 6);
 	assert_int_equal(env_backend(&fixture.env, service, 1)->flags,
 			 BACKEND_PRESENT | BACKEND_REACHABLE | BACKEND_NO_NEW);
@@ -233,65 +173,65 @@ static void test_a_backend_that_is_down(void **state)
 
 	fixture.plan->services[0].backends[1].up = false;
 	assert_true(plan_service_judge(&fixture.plan->services[0]));
-	publish(&fixture, 2);
+	tables_help_publish(&fixture, 2);
 	service = find(&fixture, "203.0.113.10", 443, 6);
 	for (u32 slot = 0; slot < service->maglev_size; slot++)
 		assert_int_equal(env_maglev(&fixture.env, service->maglev_offset, slot), 0);
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
-static const char two_services[] =
-	HEAD "services:\n"
-	     "  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, table_size: 1009,\n"
-	     "      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n"
-	     "  - { name: b, vip: 203.0.113.11, protocol: tcp, port: 443, table_size: 1009,\n"
-	     "      backends: [ { address: 10.0.0.2 }, { address: 10.0.0.1%s } ] }\n";
+static const char two_services[] = TABLES_HELP_HEAD
+	"services:\n"
+	"  - { name: a, vip: 203.0.113.10, protocol: tcp, port: 443, table_size: 1009,\n"
+	"      backends: [ { address: 10.0.0.1 }, { address: 10.0.0.2 } ] }\n"
+	"  - { name: b, vip: 203.0.113.11, protocol: tcp, port: 443, table_size: 1009,\n"
+	"      backends: [ { address: 10.0.0.2 }, { address: 10.0.0.1%s } ] }\n";
 
 static void test_equal_sets_share_a_table_until_they_differ(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	char text[1024];
 	u64 a, b;
 
 	snprintf(text, sizeof(text), two_services, "");
-	plan_load(&fixture, text);
-	arena_open(&fixture, 1 << 20);
-	publish(&fixture, 1);
+	tables_help_load(&fixture, text);
+	tables_help_open(&fixture, 1 << 20);
+	tables_help_publish(&fixture, 1);
 	a = find(&fixture, "203.0.113.10", 443, 6)->maglev_offset;
 	assert_int_equal(find(&fixture, "203.0.113.11", 443, 6)->maglev_offset, a);
 
 	snprintf(text, sizeof(text), two_services, ", weight: 2");
-	plan_load(&fixture, text);
-	publish(&fixture, 2);
+	tables_help_load(&fixture, text);
+	tables_help_publish(&fixture, 2);
 	b = find(&fixture, "203.0.113.11", 443, 6)->maglev_offset;
 	assert_int_equal(find(&fixture, "203.0.113.10", 443, 6)->maglev_offset, a);
 	assert_true(a != b);
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 /* Nothing changed but a next hop: no Maglev table is built again. */
 static void test_unchanged_tables_are_kept(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	char text[1024];
 	u64 before;
 
 	snprintf(text, sizeof(text), two_services, ", weight: 2");
-	plan_load(&fixture, text);
-	arena_open(&fixture, 1 << 20);
-	publish(&fixture, 1);
+	tables_help_load(&fixture, text);
+	tables_help_open(&fixture, 1 << 20);
+	tables_help_publish(&fixture, 1);
 	before = find(&fixture, "203.0.113.11", 443, 6)->maglev_offset;
 	fixture.plan->services[1].backends[0].hop.reachable = false;
 	for (u64 generation = 2; generation < 500; generation++) {
-		publish(&fixture, generation);
+		tables_help_publish(&fixture, generation);
 		assert_int_equal(find(&fixture, "203.0.113.11", 443, 6)->maglev_offset, before);
 		arena_writer_reclaim(fixture.writer, generation);
 	}
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 /* What is kept of each table's slots is what the table says. */
-static void assert_slots(const struct fixture *fixture, const char *vip)
+static void assert_slots(const struct tables_help *fixture, const char *vip)
 {
 	const struct service *service = find(fixture, vip, 443, 6);
 	u32 slots[8] = {0};
@@ -307,12 +247,12 @@ static void test_slots_are_kept(void **state)
 {
 	static const char *const vips[] = {"203.0.113.1", "203.0.113.2", "203.0.113.3",
 					   "203.0.113.4"};
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 
 	for (unsigned round = 0; round < 8; round++) {
 		char text[2000], *end = text;
 
-		end += sprintf(end, HEAD "services:\n");
+		end += sprintf(end, TABLES_HELP_HEAD "services:\n");
 		for (unsigned i = 0; i < 4; i++) {
 			end += sprintf(end,
 				       "  - name: s%u\n    vip: %s\n    protocol: tcp\n"
@@ -324,28 +264,28 @@ static void test_slots_are_kept(void **state)
 			if (i == 3)
 				sprintf(end - strlen("    backends:\n"), "    backends: []\n");
 		}
-		plan_load(&fixture, text);
+		tables_help_load(&fixture, text);
 		if (!fixture.writer)
-			arena_open(&fixture, 4 << 20);
-		publish(&fixture, round + 1);
+			tables_help_open(&fixture, 4 << 20);
+		tables_help_publish(&fixture, round + 1);
 		arena_writer_reclaim(fixture.writer, round + 1);
 		for (unsigned i = 0; i < 4; i++)
 			assert_slots(&fixture, vips[i]);
 	}
 	assert_int_equal(tables_slots(fixture.builder, 1, 1), 0);
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 static void test_full_arena_keeps_the_old_generation(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	char text[1024];
 	u64 root;
 
 	snprintf(text, sizeof(text), two_services, "");
-	plan_load(&fixture, text);
-	arena_open(&fixture, 64 << 10);
-	publish(&fixture, 1);
+	tables_help_load(&fixture, text);
+	tables_help_open(&fixture, 64 << 10);
+	tables_help_publish(&fixture, 1);
 	root = arena_root_offset(&fixture.view);
 	for (u64 generation = 2;; generation++) {
 		int err = tables_publish(fixture.builder, fixture.plan, generation);
@@ -361,20 +301,20 @@ static void test_full_arena_keeps_the_old_generation(void **state)
 		assert_int_equal(tables_publish(fixture.builder, fixture.plan, generation), 0);
 		break;
 	}
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 static void test_counters_beyond_the_arena(void **state)
 {
-	struct fixture fixture = {0};
+	struct tables_help fixture = {0};
 	char text[1024];
 
 	snprintf(text, sizeof(text), two_services, "");
-	plan_load(&fixture, text);
-	arena_open(&fixture, 1 << 20);
+	tables_help_load(&fixture, text);
+	tables_help_open(&fixture, 1 << 20);
 	fixture.plan->counters_count = 4097;
 	assert_int_equal(tables_publish(fixture.builder, fixture.plan, 1), -ENOSPC);
-	fixture_close(&fixture);
+	tables_help_close(&fixture);
 }
 
 int main(void)

@@ -21,6 +21,10 @@ static inline void traffic_ordinary(struct random *random, struct frame *frame)
 		{"203.0.113.14", FRAME_TCP, 80},    {"203.0.113.15", FRAME_TCP, 80},
 		{"2001:db8:1::10", FRAME_TCP, 443}, {"2001:db8:1::10", FRAME_UDP, 53},
 		{"2001:db8:1::11", FRAME_TCP, 0},   {"2001:db8:1::15", FRAME_TCP, 80},
+		{"203.0.114.10", FRAME_TCP, 443},   {"203.0.114.10", FRAME_TCP, 80},
+		{"203.0.114.200", FRAME_TCP, 80},   {"203.0.114.200", FRAME_TCP, 0},
+		{"203.0.114.201", FRAME_UDP, 53},   {"2001:db8:5:1::7", FRAME_UDP, 53},
+		{"2001:db8:5:1::7", FRAME_UDP, 0},  {"2001:db8:5:2::7", FRAME_UDP, 53},
 	};
 	uint32_t which = random_one_in(random, 2) ? random_below(random, 2)
 						  : random_below(random, ARRAY_LEN(services));
