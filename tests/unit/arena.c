@@ -253,6 +253,31 @@ static void a_torn_root_is_refused(void **state)
 	free(watched.help.base);
 }
 
+static void prefixes_are_of_their_family(void **state)
+{
+	static const struct {
+		u8 v6, host_bits;
+		int err;
+	} cases[] = {{0, 31, 0}, {0, 32, -EINVAL}, {1, 127, 0}, {1, 128, -EINVAL}};
+	struct watched watched = watched_new();
+	struct arena_root *root = arena_help_root(&watched.help);
+	struct tables tables;
+
+	for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
+		u8 *last = &root->prefixes[cases[i].v6][SERVICE_PREFIXES_MAX - 1];
+
+		*last = cases[i].host_bits;
+		arena_help_sign(&watched.help);
+		assert_int_equal(arena_tables(&watched.view, watched.help.root_offset, &tables),
+				 cases[i].err);
+		if (cases[i].err == 0)
+			assert_memory_equal(tables.prefixes, root->prefixes,
+					    sizeof(tables.prefixes));
+		*last = 0;
+	}
+	free(watched.help.base);
+}
+
 /* Values that an offset or count is wrong with, and some that are right. */
 static u64 random_value(struct random *random, u64 size)
 {
@@ -472,6 +497,7 @@ int main(void)
 		cmocka_unit_test(root_offsets_stay_inside),
 		cmocka_unit_test(a_maglev_table_ends_inside),
 		cmocka_unit_test(a_torn_root_is_refused),
+		cmocka_unit_test(prefixes_are_of_their_family),
 		cmocka_unit_test(no_root_leads_outside),
 		cmocka_unit_test(an_idle_record_leads_nowhere),
 		cmocka_unit_test(tables_lie_on_cache_lines),
