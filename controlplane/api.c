@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libmicrohttpd does the HTTP, without threads: its epoll descriptor nests in our loop, and its
  * timeout is a timer of the loop. What a client can make us hold is bounded: connections, bytes a
- * connection, seconds of silence. No request has a body that is read. */
+ * connection, seconds of silence. One endpoint alone reads a body, up to a bound that is checked
+ * before the first byte of it is kept; any other body is thrown away as it comes. */
 #include "controlplane/api.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #define CONNECTION_BYTES (16u << 10)
 #define CONNECTION_TIMEOUT_S 10u
 #define BODY_MAX_BYTES 4096
+#define FRAME_TEXT_MAX (3 * (size_t)API_FRAME_MAX) /* two digits a byte, and something between */
 #define JSON_TYPE "application/json"
 
 struct api {
@@ -32,9 +34,11 @@ struct api {
 	char path[108];
 };
 
-/* One request while its body, if any, is thrown away. */
+/* One request while its body, if any, comes in. */
 struct request {
 	size_t body_bytes;
+	size_t body_max; /* more of it ends the connection */
+	char *body;      /* NULL: thrown away; else with room for body_max and a NUL */
 };
 
 /* --- Answers -------------------------------------------------------------------------- */
@@ -121,6 +125,17 @@ static enum MHD_Result get_explain(struct api *api, struct MHD_Connection *conne
 		    : answer_error(connection, MHD_HTTP_BAD_REQUEST, message);
 }
 
+static enum MHD_Result post_explain(struct api *api, struct MHD_Connection *connection,
+				    const char *body)
+{
+	char message[256] = "out of memory";
+	json_t *json =
+		view_explain_frame(api->control, body, API_FRAME_MAX, message, sizeof(message));
+
+	return json ? answer_json(connection, MHD_HTTP_OK, json)
+		    : answer_error(connection, MHD_HTTP_BAD_REQUEST, message);
+}
+
 /* A file that is refused is an answer to the question, not an error of the request. */
 static enum MHD_Result post_reload(struct api *api, struct MHD_Connection *connection)
 {
@@ -160,51 +175,102 @@ static enum MHD_Result post_undrain(struct api *api, struct MHD_Connection *conn
 	return order_drain(api, connection, false);
 }
 
+typedef enum MHD_Result endpoint_body_call(struct api *api, struct MHD_Connection *connection,
+					   const char *body);
+
 static const struct endpoint {
 	const char *path, *method;
 	endpoint_call *call;
+	/* In its place, where the body is read: of body_max bytes at most. */
+	endpoint_body_call *body_call;
+	size_t body_max;
 } endpoints[] = {
-	{"/v1/status", MHD_HTTP_METHOD_GET, get_status},
-	{"/v1/workers", MHD_HTTP_METHOD_GET, get_workers},
-	{"/v1/services", MHD_HTTP_METHOD_GET, get_services},
-	{"/v1/drops", MHD_HTTP_METHOD_GET, get_drops},
-	{"/v1/config", MHD_HTTP_METHOD_GET, get_config},
-	{"/v1/explain", MHD_HTTP_METHOD_GET, get_explain},
-	{"/v1/drains", MHD_HTTP_METHOD_GET, get_drains},
-	{"/v1/drain", MHD_HTTP_METHOD_POST, post_drain},
-	{"/v1/undrain", MHD_HTTP_METHOD_POST, post_undrain},
-	{"/v1/reload", MHD_HTTP_METHOD_POST, post_reload},
+	{"/v1/status", MHD_HTTP_METHOD_GET, .call = get_status},
+	{"/v1/workers", MHD_HTTP_METHOD_GET, .call = get_workers},
+	{"/v1/services", MHD_HTTP_METHOD_GET, .call = get_services},
+	{"/v1/drops", MHD_HTTP_METHOD_GET, .call = get_drops},
+	{"/v1/config", MHD_HTTP_METHOD_GET, .call = get_config},
+	{"/v1/explain", MHD_HTTP_METHOD_GET, .call = get_explain},
+	{"/v1/explain", MHD_HTTP_METHOD_POST, .body_call = post_explain,
+	 .body_max = FRAME_TEXT_MAX},
+	{"/v1/drains", MHD_HTTP_METHOD_GET, .call = get_drains},
+	{"/v1/drain", MHD_HTTP_METHOD_POST, .call = post_drain},
+	{"/v1/undrain", MHD_HTTP_METHOD_POST, .call = post_undrain},
+	{"/v1/reload", MHD_HTTP_METHOD_POST, .call = post_reload},
 };
 
-/* RFC 9110 section 15.5.6 wants the methods that are allowed. */
-static enum MHD_Result answer_method(struct MHD_Connection *connection,
-				     const struct endpoint *endpoint)
-{
-	json_t *json = json_pack("{s:o}", "error",
-				 json_sprintf("%s wants %s", endpoint->path, endpoint->method));
-	char *text = json_dumps(json, JSON_COMPACT);
+#define ENDPOINTS (sizeof(endpoints) / sizeof(endpoints[0]))
 
+/* The endpoint of a path and method, or NULL. */
+static const struct endpoint *endpoint_find(const char *path, const char *method)
+{
+	for (size_t i = 0; i < ENDPOINTS; i++)
+		if (strcmp(path, endpoints[i].path) == 0 &&
+		    strcmp(method, endpoints[i].method) == 0)
+			return &endpoints[i];
+	return NULL;
+}
+
+/* RFC 9110 section 15.5.6 wants the methods that are allowed. */
+static enum MHD_Result answer_no_endpoint(struct MHD_Connection *connection, const char *path)
+{
+	char allowed[32] = "", said[32] = "";
+	json_t *json;
+	char *text;
+
+	for (size_t i = 0; i < ENDPOINTS; i++) {
+		if (strcmp(path, endpoints[i].path) != 0)
+			continue;
+		snprintf(allowed + strlen(allowed), sizeof(allowed) - strlen(allowed), "%s%s",
+			 allowed[0] ? ", " : "", endpoints[i].method);
+		snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s%s",
+			 said[0] ? " or " : "", endpoints[i].method);
+	}
+	if (!allowed[0])
+		return answer_error(connection, MHD_HTTP_NOT_FOUND,
+				    "there is no such endpoint; see shuntd(8)");
+	json = json_pack("{s:o}", "error", json_sprintf("%s wants %s", path, said));
+	text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
-	return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, JSON_TYPE, endpoint->method, text);
+	return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, JSON_TYPE, allowed, text);
 }
 
 static enum MHD_Result dispatch(struct api *api, struct MHD_Connection *connection,
-				const char *path, const char *method)
+				const char *path, const char *method, const struct request *request)
 {
-	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
-		const struct endpoint *endpoint = &endpoints[i];
+	const struct endpoint *endpoint = endpoint_find(path, method);
 
-		if (strcmp(path, endpoint->path) != 0)
-			continue;
-		if (strcmp(method, endpoint->method) != 0)
-			return answer_method(connection, endpoint);
-		return endpoint->call(api, connection);
-	}
-	return answer_error(connection, MHD_HTTP_NOT_FOUND,
-			    "there is no such endpoint; see shuntd(8)");
+	if (!endpoint)
+		return answer_no_endpoint(connection, path);
+	if (endpoint->body_call)
+		return endpoint->body_call(api, connection, request->body);
+	return endpoint->call(api, connection);
 }
 
 /* --- Requests ------------------------------------------------------------------------- */
+
+/* The headers are there. Where the body is to be read and says that it is longer than that, the
+ * client is told at once. */
+static enum MHD_Result begin(struct MHD_Connection *connection, const char *path,
+			     const char *method, void **slot)
+{
+	const struct endpoint *endpoint = endpoint_find(path, method);
+	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+							 MHD_HTTP_HEADER_CONTENT_LENGTH);
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return MHD_NO;
+	*slot = request;
+	request->body_max = BODY_MAX_BYTES;
+	if (!endpoint || !endpoint->body_call)
+		return MHD_YES;
+	request->body_max = endpoint->body_max;
+	if (length && strtoull(length, NULL, 10) > request->body_max)
+		return answer_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too long");
+	request->body = calloc(1, request->body_max + 1);
+	return request->body ? MHD_YES : MHD_NO;
+}
 
 /* Called once for the headers, once for each piece of a body, and once at the end. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
@@ -213,22 +279,28 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 {
 	struct request *request = *slot;
 
-	if (!request) {
-		*slot = request = calloc(1, sizeof(*request));
-		return request ? MHD_YES : MHD_NO;
-	}
+	if (!request)
+		return begin(connection, path, method, slot);
 	if (*body_bytes > 0) {
+		if (*body_bytes > request->body_max - request->body_bytes)
+			return MHD_NO;
+		if (request->body)
+			memcpy(request->body + request->body_bytes, body, *body_bytes);
 		request->body_bytes += *body_bytes;
 		*body_bytes = 0;
-		return request->body_bytes > BODY_MAX_BYTES ? MHD_NO : MHD_YES;
+		return MHD_YES;
 	}
-	return dispatch(context, connection, path, method);
+	return dispatch(context, connection, path, method, request);
 }
 
 static void completed(void *context, struct MHD_Connection *connection, void **slot,
 		      enum MHD_RequestTerminationCode code)
 {
-	free(*slot);
+	struct request *request = *slot;
+
+	if (request)
+		free(request->body);
+	free(request);
 	*slot = NULL;
 }
 

@@ -6,6 +6,7 @@
  *     GET  /v1/drops     every verdict with its count
  *     GET  /v1/config    the running configuration, as YAML
  *     GET  /v1/explain   ?packet=TEXT: what this packet would get, and why
+ *     POST /v1/explain   the same of the frame that the body has in hexadecimal
  *     GET  /v1/drains    every backend that drains, and the flows it has left
  *     POST /v1/drain     ?backend=ADDRESS[&service=NAME]: no new flows for it
  *     POST /v1/undrain   ?backend=ADDRESS[&service=NAME]: takes that back
@@ -16,6 +17,10 @@
 #define SHUNT_CONTROLPLANE_API_H
 
 #include "controlplane/control.h"
+
+/* The longest frame that POST /v1/explain takes: the longest IP packet of any device (9216), an
+ * Ethernet header and two VLAN tags. */
+#define API_FRAME_MAX 9238u
 
 struct api;
 

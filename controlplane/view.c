@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "controlplane/explain.h"
+#include "controlplane/frame_text.h"
 #include "controlplane/health/checks.h"
+#include "controlplane/verdict_json.h"
 #include "version.h"
 
 static json_t *mac_view(const u8 mac[static 6])
@@ -324,7 +326,7 @@ json_t *view_services(const struct control *control)
 json_t *view_drops(const struct control *control)
 {
 	static const char *const names[VERDICT_COUNT] = {
-#define VIEW_NAME(id, action, reason, text) #id,
+#define VIEW_NAME(id, action, reason, text, advice, engines) #id,
 		VERDICTS(VIEW_NAME)
 #undef VIEW_NAME
 	};
@@ -334,12 +336,12 @@ json_t *view_drops(const struct control *control)
 	for (u32 i = 0; i < VERDICT_COUNT; i++) {
 		enum verdict verdict = (enum verdict)i;
 
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", names[i],
-						"action", action_name(verdict_action(verdict)),
-						"reason", verdict_reason(verdict), "text",
-						verdict_text(verdict), "packets",
-						(json_int_t)totals_verdict(totals, verdict)));
+		json_t *row = json_pack("{s:s, s:s, s:I}", "name", names[i], "action",
+					action_name(verdict_action(verdict)), "packets",
+					(json_int_t)totals_verdict(totals, verdict));
+
+		verdict_json_add(row, verdict);
+		json_array_append_new(list, row);
 	}
 	return json_pack("{s:o}", "verdicts", list);
 }
@@ -369,14 +371,72 @@ char *view_config(const struct control *control)
 	return text;
 }
 
+static bool published_env(const struct control *control, struct env *env, char *message,
+			  size_t message_bytes)
+{
+	*env = (struct env){.flow_buckets = 0};
+	if (publisher_tables(control_publisher(control), &env->tables) == 0)
+		return true;
+	snprintf(message, message_bytes, "no tables are published");
+	return false;
+}
+
 json_t *view_explain(const struct control *control, const char *packet, char *message,
 		     size_t message_bytes)
 {
-	struct env env = {.flow_buckets = 0};
+	struct env env;
 
-	if (publisher_tables(control_publisher(control), &env.tables) < 0) {
-		snprintf(message, message_bytes, "no tables are published");
+	if (!published_env(control, &env, message, message_bytes))
+		return NULL;
+	return explain_text(&env, control_plan(control), packet, message, message_bytes);
+}
+
+/* The port that a frame is sent to, or else the first; without any port, every frame is for us. */
+static struct station station_for(const struct control *control, const u8 *frame, u32 frame_bytes)
+{
+	const struct config_dataplane *dataplane = &control_plan(control)->config->dataplane;
+	const struct attach_port *ports, *port;
+	size_t count = sessions_ports(control_sessions(control), &ports);
+	struct station station = {.any_mac = count == 0};
+
+	if (count == 0)
+		return station;
+	port = &ports[0];
+	for (size_t i = 1; i < count; i++)
+		if (frame_bytes >= 6 && memcmp(frame, ports[i].mac, 6) == 0)
+			port = &ports[i];
+	memcpy(station.mac, port->mac, sizeof(station.mac));
+	for (size_t i = 0; i < dataplane->interfaces_count; i++)
+		if (strcmp(dataplane->interfaces[i].name, port->name) == 0)
+			station.answers = dataplane->interfaces[i].answer == CONFIG_ANSWER_ARP;
+	return station;
+}
+
+json_t *view_explain_frame(const struct control *control, const char *hex, u32 frame_max,
+			   char *message, size_t message_bytes)
+{
+	u8 *frame = malloc(frame_max);
+	struct explain_view view = {.plan = control_plan(control)};
+	json_t *out = NULL;
+	struct station station;
+	struct env env;
+	char title[64];
+	int frame_bytes;
+
+	if (!frame) {
+		snprintf(message, message_bytes, "out of memory");
 		return NULL;
 	}
-	return explain_text(&env, control_plan(control), packet, message, message_bytes);
+	frame_bytes = frame_from_hex(hex, frame, frame_max, message, message_bytes);
+	if (frame_bytes >= 0 && published_env(control, &env, message, message_bytes)) {
+		station = station_for(control, frame, (u32)frame_bytes);
+		view.env = &env;
+		view.station = &station;
+		snprintf(title, sizeof(title), "frame of %d bytes", frame_bytes);
+		out = explain_frame(&view, title, frame, (u32)frame_bytes);
+		if (!out)
+			snprintf(message, message_bytes, "out of memory");
+	}
+	free(frame);
+	return out;
 }

@@ -29,4 +29,9 @@ char *view_config(const struct control *control);
 json_t *view_explain(const struct control *control, const char *packet, char *message,
 		     size_t message_bytes);
 
+/* What explain_frame() says about a frame in hexadecimal that comes in by the port that it is sent
+ * to, or else by the first one. Returns NULL with one sentence in message. */
+json_t *view_explain_frame(const struct control *control, const char *hex, u32 frame_max,
+			   char *message, size_t message_bytes);
+
 #endif

@@ -56,7 +56,10 @@ json_t *client_request(const char *run_dir, const char *method, const char *path
 json_t *client_ask(const char *run_dir, const char *method, const char *path, bool quiet,
 		   long *status);
 
-/* As client_request, the body as text; the caller frees it. */
+/* As client_request, a POST with a body. */
+json_t *client_post(const char *run_dir, const char *path, const char *body);
+
+/* As client_request, the answer as text; the caller frees it. */
 char *client_text(const char *run_dir, const char *path);
 
 #define CLI_RUN_DIR "/run/shunt"

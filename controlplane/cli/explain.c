@@ -6,23 +6,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/cli/cli.h"
-
-struct explain_options {
-	const char *file;
-	const char *run_dir;
-	bool json;
-};
+#include "controlplane/cli/explain.h"
 
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt explain [-f FILE] [--json] [--run-dir DIR] PACKET...\n\n"
-		"Says which service and backend the first packet of a flow gets, what is\n"
-		"wrapped around it, and why: by FILE, or by the running shuntd without -f.\n"
-		"PACKET is 'tcp SOURCE:PORT DESTINATION:PORT', an IPv6 address in [brackets];\n"
-		"'-' reads packets from the standard input, one a line. With --json each\n"
-		"answer is one line.\n");
+		"usage: shunt explain [-f FILE] [--json] [--run-dir DIR] PACKET...\n"
+		"       shunt explain [-f FILE] [--json] [--run-dir DIR] --hex FRAME\n"
+		"       shunt explain [-f FILE [--with-history]] [--json] [--run-dir DIR]\n"
+		"                     --in CAPTURE --frame N[-[M]]\n\n"
+		"Says what a packet gets: service and backend, what is wrapped around it or sent\n"
+		"back, why, and what to do about it: by FILE, or by the running shuntd without -f.\n"
+		"PACKET is 'tcp SOURCE:PORT DESTINATION:PORT', an IPv6 address in [brackets], for\n"
+		"the first packet of a flow; '-' reads packets from the standard input, one a line.\n"
+		"FRAME is an Ethernet frame in hexadecimal digits, as xxd or tcpdump -XX write it;\n"
+		"'-' reads it from the standard input. Frames of a capture are counted from 0; N-M\n"
+		"and N- are many. A frame is explained as if it were the first that ever came, or\n"
+		"with --with-history as if those before it in the capture had come. With --json\n"
+		"each answer is one line.\n");
+}
+
+void explain_show(const struct explain_options *options, json_t *answer)
+{
+	if (options->json) {
+		json_dumpf(answer, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		explain_print(answer, stdout);
+	}
+	json_decref(answer);
 }
 
 static json_t *ask_running(const char *run_dir, const char *packet)
@@ -55,13 +67,7 @@ static int explain_one(const struct explain_options *options, const struct offli
 			return CLI_USAGE;
 		}
 	}
-	if (options->json) {
-		json_dumpf(answer, stdout, JSON_COMPACT);
-		putchar('\n');
-	} else {
-		explain_print(answer, stdout);
-	}
-	json_decref(answer);
+	explain_show(options, answer);
 	return CLI_OK;
 }
 
@@ -87,6 +93,10 @@ static int explain_all(const struct explain_options *options, char **packets, in
 	struct offline offline = {0};
 	int code = options->file ? offline_open(options->file, &offline) : CLI_OK;
 
+	if (code == CLI_OK && options->hex)
+		code = explain_hex(options, &offline);
+	else if (code == CLI_OK && options->capture)
+		code = explain_capture(options, &offline);
 	for (int i = 0; i < count && code == CLI_OK; i++)
 		code = strcmp(packets[i], "-") == 0 ? explain_lines(options, &offline)
 						    : explain_one(options, &offline, packets[i]);
@@ -94,12 +104,29 @@ static int explain_all(const struct explain_options *options, char **packets, in
 	return code;
 }
 
+/* Whether exactly one thing is asked about, and in a way that can be answered. */
+static bool options_fit(const struct explain_options *options, int packets_count)
+{
+	int things = (packets_count > 0) + (options->hex != NULL) + (options->capture != NULL);
+
+	if (things != 1 || (options->capture != NULL) != (options->frames != NULL))
+		return false;
+	if (!options->history)
+		return true;
+	if (options->capture && !options->file)
+		fprintf(stderr,
+			"shunt: --with-history works with -f FILE alone: the running shuntd "
+			"forwards nothing, so it has no history\n");
+	return options->capture && options->file;
+}
+
 int cli_explain(int argc, char **argv)
 {
-	static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
-						     {"run-dir", required_argument, NULL, 'r'},
-						     {"help", no_argument, NULL, 'h'},
-						     {0}};
+	static const struct option long_options[] = {
+		{"json", no_argument, NULL, 'j'},        {"run-dir", required_argument, NULL, 'r'},
+		{"hex", required_argument, NULL, 'x'},   {"in", required_argument, NULL, 'i'},
+		{"frame", required_argument, NULL, 'n'}, {"with-history", no_argument, NULL, 'w'},
+		{"help", no_argument, NULL, 'h'},        {0}};
 	struct explain_options options = {.run_dir = CLI_RUN_DIR};
 	int option;
 
@@ -114,6 +141,18 @@ int cli_explain(int argc, char **argv)
 		case 'r':
 			options.run_dir = optarg;
 			break;
+		case 'x':
+			options.hex = optarg;
+			break;
+		case 'i':
+			options.capture = optarg;
+			break;
+		case 'n':
+			options.frames = optarg;
+			break;
+		case 'w':
+			options.history = true;
+			break;
 		case 'h':
 			usage(stdout);
 			return CLI_OK;
@@ -122,7 +161,7 @@ int cli_explain(int argc, char **argv)
 			return CLI_USAGE;
 		}
 	}
-	if (optind == argc) {
+	if (!options_fit(&options, argc - optind)) {
 		usage(stderr);
 		return CLI_USAGE;
 	}

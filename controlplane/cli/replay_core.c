@@ -4,30 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/cli/core.h"
 #include "controlplane/cli/replay.h"
-#include "dataplane/burst/hold.h"
-#include "dataplane/core/single.h"
 #include "dataplane/state/flow_table.h"
 
-#define FRAME_MAX (1u << 17)
 #define HEADROOM 128
 
-struct core {
-	struct env env;
-	struct env_recent recent;
-	struct hold hold; /* struct frame each */
-	struct station station;
-	struct replay_clock clock;
-	u8 *room; /* headroom and one frame */
-};
-
-static void advance(struct core *core, const struct timeval *time)
+void core_advance(struct core *core, const struct timeval *time)
 {
 	replay_clock_advance(&core->clock, &core->env,
 			     (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000);
 }
 
-/* The first interface's: its fixed MAC; without one every unicast frame is for us. */
 static struct station station_of(const struct config_dataplane *dataplane)
 {
 	static const u8 none[6];
@@ -43,7 +31,7 @@ static struct station station_of(const struct config_dataplane *dataplane)
 	return station;
 }
 
-static int core_open(struct core *core, const struct offline *offline)
+int core_open(struct core *core, const struct offline *offline)
 {
 	const struct config_dataplane *dataplane = &offline->config->dataplane;
 	size_t flows_bytes = FLOW_TABLE_MIN_BUCKETS * sizeof(struct flow_bucket);
@@ -54,7 +42,7 @@ static int core_open(struct core *core, const struct offline *offline)
 	core->env.flow_buckets = FLOW_TABLE_MIN_BUCKETS;
 	core->env.flows = aligned_alloc(64, flows_bytes);
 	core->env.flow_owners = calloc(FLOW_TABLE_MIN_BUCKETS, sizeof(struct flow_owners));
-	core->room = malloc(HEADROOM + FRAME_MAX);
+	core->room = malloc(HEADROOM + CORE_FRAME_MAX);
 	if (!core->env.flows || !core->env.flow_owners || !core->room)
 		return -1;
 	memset(core->env.flows, 0, flows_bytes);
@@ -63,11 +51,22 @@ static int core_open(struct core *core, const struct offline *offline)
 	return 0;
 }
 
-static void core_close(struct core *core)
+void core_close(struct core *core)
 {
 	free(core->env.flows);
 	free(core->env.flow_owners);
 	free(core->room);
+}
+
+enum verdict core_run(struct core *core, const u8 *frame, u32 frame_bytes, struct single *single)
+{
+	*single = (struct single){
+		.frame = core->room + HEADROOM,
+		.frame_bytes = frame_bytes < CORE_FRAME_MAX ? frame_bytes : CORE_FRAME_MAX,
+		.headroom_bytes = HEADROOM,
+	};
+	memcpy(single->frame, frame, single->frame_bytes);
+	return single_run(&core->env, &core->station, single);
 }
 
 /* A frame of the capture, as it came. */
@@ -100,14 +99,9 @@ static bool held(struct core *core, const struct packet *packet, u32 n,
 static void run_frame(struct core *core, struct replay *replay, struct replay_record record,
 		      const struct pcap_pkthdr *header, const u8 *bytes)
 {
-	struct single single = {
-		.frame = core->room + HEADROOM,
-		.frame_bytes = header->caplen < FRAME_MAX ? header->caplen : FRAME_MAX,
-		.headroom_bytes = HEADROOM,
-	};
+	struct single single;
 
-	memcpy(single.frame, bytes, single.frame_bytes);
-	record.verdict = (u8)single_run(&core->env, &core->station, &single);
+	record.verdict = (u8)core_run(core, bytes, header->caplen, &single);
 	if (record.verdict == VERDICT_FRAGMENT &&
 	    held(core, &single.packet, record.n, header, bytes))
 		return;
@@ -152,7 +146,7 @@ static void expire(struct core *core, struct replay *replay)
 static void run_next(struct core *core, struct replay *replay, u32 n,
 		     const struct pcap_pkthdr *header, const u8 *bytes)
 {
-	advance(core, &header->ts);
+	core_advance(core, &header->ts);
 	expire(core, replay);
 	run_frame(core, replay, (struct replay_record){.n = n, .released_by = REPLAY_NOT_HELD},
 		  header, bytes);

@@ -3,27 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/cli/cli.h"
+#include "controlplane/cli/show_drops.h"
+#include "controlplane/json_read.h"
 
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt show [services|drops|workers|status|config] [--json] [--run-dir DIR]\n\n"
+		"usage: shunt show [services|workers|status|config] [--json] [--run-dir DIR]\n"
+		"       shunt show drops [REASON...] [--explain] [--all] [--json] [--run-dir DIR]\n\n"
 		"Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
-		"'drops' lists every verdict that was given, and what it means; 'workers' what each\n"
-		"core has done since its dataplane began.\n");
-}
-
-static const char *string_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
-
-static long long integer_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
+		"'drops' lists every verdict that was given, and what it means, with REASON or\n"
+		"--explain also what to do about it, with --all those never given too; 'workers'\n"
+		"what each core has done since its dataplane began.\n");
 }
 
 /* Why it is down, and since when. */
@@ -91,22 +82,6 @@ static void show_services(const json_t *services)
 			       "(all_down: forward)\n");
 		json_array_foreach(json_object_get(service, "backends"), k, backend)
 			show_backend(backend);
-	}
-}
-
-static void show_drops(const json_t *answer)
-{
-	const json_t *verdict;
-	size_t i;
-
-	printf("%-8s %-16s %14s  %s\n", "Verdict", "Reason", "Packets", "Meaning");
-	json_array_foreach(json_object_get(answer, "verdicts"), i, verdict)
-	{
-		if (integer_of(verdict, "packets") == 0)
-			continue;
-		printf("%-8s %-16s %14lld  %s\n", string_of(verdict, "action"),
-		       string_of(verdict, "reason"), integer_of(verdict, "packets"),
-		       string_of(verdict, "text"));
 	}
 }
 
@@ -183,7 +158,6 @@ static const struct view {
 	void (*print)(const json_t *answer);
 } views[] = {
 	{"services", "/v1/services", show_services},
-	{"drops", "/v1/drops", show_drops},
 	{"workers", "/v1/workers", show_workers},
 	{"status", "/v1/status", show_status},
 };
@@ -233,21 +207,34 @@ static int show_view(const char *name, const char *run_dir, bool json)
 	return CLI_USAGE;
 }
 
-/* Reads --json and --run-dir; returns whether the command may go on, else *code is final. */
-static bool read_options(int argc, char **argv, void (*help)(FILE *out), const char **run_dir,
-			 bool *json, int *code)
+struct show_options {
+	const char *run_dir;
+	bool json;
+	bool explain, all; /* of the drops */
+};
+
+/* Reads the options; returns whether the command may go on, else *code is final. */
+static bool read_options(int argc, char **argv, void (*help)(FILE *out),
+			 struct show_options *options, int *code)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-						{"run-dir", required_argument, NULL, 'r'},
-						{"help", no_argument, NULL, 'h'},
-						{0}};
+	static const struct option known[] = {{"json", no_argument, NULL, 'j'},
+					      {"run-dir", required_argument, NULL, 'r'},
+					      {"explain", no_argument, NULL, 'e'},
+					      {"all", no_argument, NULL, 'a'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	*options = (struct show_options){.run_dir = CLI_RUN_DIR};
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		if (option == 'j') {
-			*json = true;
+			options->json = true;
 		} else if (option == 'r') {
-			*run_dir = optarg;
+			options->run_dir = optarg;
+		} else if (option == 'e' && help == usage) {
+			options->explain = true;
+		} else if (option == 'a' && help == usage) {
+			options->all = true;
 		} else {
 			help(option == 'h' ? stdout : stderr);
 			*code = option == 'h' ? CLI_OK : CLI_USAGE;
@@ -259,17 +246,23 @@ static bool read_options(int argc, char **argv, void (*help)(FILE *out), const c
 
 int cli_show(int argc, char **argv)
 {
-	const char *run_dir = CLI_RUN_DIR;
-	bool json = false;
+	struct show_options options;
+	const char *view;
+	bool drops;
 	int code;
 
-	if (!read_options(argc, argv, usage, &run_dir, &json, &code))
+	if (!read_options(argc, argv, usage, &options, &code))
 		return code;
-	if (argc - optind > 1) {
+	view = optind < argc ? argv[optind] : "services";
+	drops = strcmp(view, "drops") == 0;
+	if (!drops && (argc - optind > 1 || options.explain || options.all)) {
 		usage(stderr);
 		return CLI_USAGE;
 	}
-	return show_view(optind < argc ? argv[optind] : "services", run_dir, json);
+	if (drops)
+		return show_drops(options.run_dir, argv + optind + 1, argc - optind - 1,
+				  options.explain, options.all, options.json);
+	return show_view(view, options.run_dir, options.json);
 }
 
 static void reload_usage(FILE *out)
@@ -280,18 +273,17 @@ static void reload_usage(FILE *out)
 
 int cli_reload(int argc, char **argv)
 {
-	const char *run_dir = CLI_RUN_DIR;
-	bool json = false;
+	struct show_options options;
 	json_t *answer;
 	int code;
 
-	if (!read_options(argc, argv, reload_usage, &run_dir, &json, &code))
+	if (!read_options(argc, argv, reload_usage, &options, &code))
 		return code;
-	answer = client_request(run_dir, "POST", "/v1/reload");
+	answer = client_request(options.run_dir, "POST", "/v1/reload");
 	if (!answer)
 		return CLI_UNAVAILABLE;
 	code = json_is_false(json_object_get(answer, "valid")) ? CLI_INVALID : CLI_OK;
-	if (json) {
+	if (options.json) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {

@@ -31,7 +31,10 @@ static inline bool icmp_read_embedded(struct cursor *cursor, bool v6, struct pac
 	u8 *l3 = cursor->position;
 	const u8 *ports;
 
-	*embedded = (struct packet){.l3_len = 65535 + IPV6_HEADER_BYTES};
+	*embedded = (struct packet){
+		.l3_len = IPV6_HEADER_BYTES + 65528,
+		.flags = v6 ? PACKET_V6 : 0,
+	};
 	if (v6) {
 		const struct ipv6_header *ip = cursor_pull(cursor, IPV6_HEADER_BYTES);
 
@@ -42,7 +45,9 @@ static inline bool icmp_read_embedded(struct cursor *cursor, bool v6, struct pac
 		embedded->protocol = ip->next_header;
 		embedded->l4_offset = IPV6_HEADER_BYTES;
 		parse_extensions(l3, cursor->end, embedded);
-		cursor->position = l3 + packet_bounded_l4(embedded->l4_offset);
+		cursor->position = l3;
+		if (!cursor_pull(cursor, packet_bounded_l4(embedded->l4_offset)))
+			return false;
 	} else {
 		const struct ipv4_header *ip = cursor_pull(cursor, IPV4_HEADER_BYTES);
 		u32 header_bytes = ip ? (u32)(ip->version_ihl & 15) * 4 : 0;

@@ -57,7 +57,7 @@ static always_inline bool parse_martian_v6(const struct addr *source)
 	       (source->words[2] == 0 || source->words[2] == ADDR_V4_MARK);
 }
 
-/* What a transport header is that its packet cuts: of a fragment, the first alone gets here. */
+/* What a header is that its packet cuts: of a fragment, the first alone gets here (RFC 7112). */
 static always_inline enum verdict parse_cut(const struct packet *packet, enum verdict verdict)
 {
 	return packet->flags & PACKET_FRAGMENT ? VERDICT_TINY_FRAGMENT : verdict;
@@ -123,14 +123,17 @@ static always_inline void parse_transport(struct cursor *cursor, struct packet *
 }
 
 /* A fragment, whose data begin at packet->l4_offset, `offset_bytes` into the datagram's. */
-static inline void parse_fragment(struct packet *packet, u32 offset_bytes, bool more)
+static apart void parse_fragment(struct packet *packet, u32 offset_bytes, bool more)
 {
 	u32 data_bytes = packet->l3_len - packet->l4_offset;
+	/* What IPv6 does not count: its fixed header, and the fragment's own. */
+	u32 apart_bytes = packet->flags & PACKET_V6 ? IPV6_HEADER_BYTES + EXTENSION_UNIT_BYTES : 0;
 
 	packet->flags |= PACKET_FRAGMENT | (offset_bytes ? PACKET_LATER : 0);
 	/* RFC 791 section 3.2, RFC 8200 section 4.5: whole units but for the last; and no datagram
-	 * is longer than its length field can say. */
-	if ((more && data_bytes % EXTENSION_UNIT_BYTES != 0) || offset_bytes + data_bytes > 65535)
+	 * is longer, headers included, than its length field can say. */
+	if ((more && data_bytes % EXTENSION_UNIT_BYTES != 0) ||
+	    offset_bytes + packet->l3_len - apart_bytes > 65535)
 		parse_defect(packet, VERDICT_BAD_LEN);
 	/* RFC 1858 section 4: it would overwrite flags that were looked at. */
 	if (packet->protocol == PROTOCOL_TCP && offset_bytes > 0 && offset_bytes < TCP_HEADER_BYTES)
@@ -236,13 +239,22 @@ static always_inline bool parse_is_extension(u8 next_header)
  * another one on every path that the BPF verifier walks. */
 static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet)
 {
-	struct cursor cursor = {l3 + packet_bounded_l4(packet->l4_offset), end};
+	struct cursor cursor = {l3, end};
 	u8 number = packet->protocol;
 	u32 left_bytes = packet->l3_len - packet->l4_offset;
 	const struct extension_header *header;
 	u32 header_bytes;
 
-	if (left_bytes < EXTENSION_UNIT_BYTES ||
+	if (left_bytes < EXTENSION_UNIT_BYTES) {
+		/* RFC 2675 section 3: an option says how long a jumbogram is; none gets here. */
+		bool jumbogram =
+			packet->l3_len == IPV6_HEADER_BYTES && number == PROTOCOL_HOP_BY_HOP;
+
+		parse_defect(packet,
+			     parse_cut(packet, jumbogram ? VERDICT_BAD_LEN : VERDICT_TRUNCATED));
+		return false;
+	}
+	if (!cursor_pull(&cursor, packet_bounded_l4(packet->l4_offset)) ||
 	    !(header = cursor_pull(&cursor, EXTENSION_UNIT_BYTES))) {
 		parse_defect(packet, VERDICT_TRUNCATED);
 		return false;
@@ -251,7 +263,7 @@ static always_inline bool parse_extension(u8 *l3, u8 *end, struct packet *packet
 		       : number == PROTOCOL_FRAGMENT ? EXTENSION_UNIT_BYTES
 						     : ((u32)header->len + 1) * 8;
 	if (header_bytes > left_bytes) {
-		parse_defect(packet, VERDICT_BAD_LEN);
+		parse_defect(packet, parse_cut(packet, VERDICT_BAD_LEN));
 		return false;
 	}
 	packet->protocol = header->next_header;
@@ -313,7 +325,9 @@ static always_inline enum verdict parse_ipv6(struct cursor *cursor, struct packe
 		parse_defect(packet, VERDICT_BAD_LEN);
 	} else if (unlikely(parse_is_extension(ip->next_header))) {
 		parse_extensions(l3, cursor->end, packet);
-		cursor->position = l3 + packet_bounded_l4(packet->l4_offset);
+		cursor->position = l3;
+		if (!cursor_pull(cursor, packet_bounded_l4(packet->l4_offset)))
+			parse_defect(packet, VERDICT_TRUNCATED);
 	}
 	parse_transport(cursor, packet);
 	return VERDICT_UNDECIDED;

@@ -145,7 +145,7 @@ static inline bool reply_due(const struct env *env, const struct packet *packet)
 	/* 0: nobody of the class was ever told. */
 	if (*told_ms != 0 && now_ms - *told_ms < REPLY_PAUSE_MS)
 		return false;
-	*told_ms = now_ms ? now_ms : 1;
+	*told_ms = now_ms ? now_ms : ~0u;
 	return true;
 }
 
@@ -161,8 +161,10 @@ static always_inline bool reply_path_mtu(const struct env *env, struct cursor cu
 	if (backend->mtu < encap_overhead(backend) ||
 	    mtu < (v6 ? REPLY_MTU_MIN_V6 : REPLY_MTU_MIN_V4))
 		return false;
-	/* RFC 1122 section 3.2.2, RFC 4443 section 2.4: no error about an error or a later part. */
-	if (packet->flags & (PACKET_ERROR | PACKET_LATER) || packet->l3_len < quoted_bytes ||
+	/* RFC 1122 section 3.2.2, RFC 4443 section 2.4: no error about an error, nor, over IPv4,
+	 * about a later fragment. */
+	if (packet->flags & (v6 ? PACKET_ERROR : PACKET_ERROR | PACKET_LATER) ||
+	    packet->l3_len < quoted_bytes ||
 	    (u32)(cursor.end - cursor.position) < packet->l3_offset + quoted_bytes ||
 	    !reply_address(cursor, packet, reply) || !reply_due(env, packet))
 		return false;
@@ -246,6 +248,10 @@ static always_inline void reply_write_echo(u8 *l3, bool v6)
 		icmp = (struct icmp_header *)(l3 + IPV4_HEADER_BYTES);
 		icmp->type = ICMP_ECHO_REPLY;
 		icmp->csum = csum_replace(icmp->csum, BE16(ICMP_ECHO << 8), 0);
+		/* Nothing but zeros may be left to sum, and then only the other zero is right; it
+		 * is right after anything else that sums to zero, too. */
+		if (icmp->csum == 0)
+			icmp->csum = 0xffff;
 	}
 }
 

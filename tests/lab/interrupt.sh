@@ -9,7 +9,7 @@
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 rounds=5
-moment_max_ms=9000 # a run takes some 5 s, then the lab stays up
+moment_max_ms=18000 # a run takes some 15 s, then the lab stays up
 gone_seconds=15
 
 fail() {
@@ -35,7 +35,7 @@ surroundings() {
 	find /tmp /dev/shm -maxdepth 1 \
 		\( -name '*demo*' -o -name 'rte*' -o -name '*dpdk*' -o -name '*nginx*' \) \
 		-print 2>/dev/null || true
-	ip -o link 2>/dev/null | grep -E ' (lb0|dtap[0-9]+|to-(client|b[123])|shunt[0-9]+)[@:]' || true
+	ip -o link 2>/dev/null | grep -E ' (lb0|dtap[0-9]+|to-(client|lb|b[123])|shunt[0-9]+)[@:]' || true
 	grep -E ' (/run|/run/netns|/run/lab)[ /].*(tmpfs|nsfs)' /proc/self/mountinfo || true
 }
 

@@ -27,8 +27,14 @@ lab_kernel_port() {
 	END
 }
 
-lab_kernel_config() {
-	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-		-e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/' \
+# lab_web_config SED-OPTIONS..: the demo's configuration, changed so, with its web services alone,
+# without checks, on one worker.
+lab_web_config() {
+	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" -e '/workers: /d' \
+		-e '/flow_timeout: /d' -e '/check: /d' -e '/name: who4/,$d' "$@" \
 		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
+}
+
+lab_kernel_config() {
+	lab_web_config -e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/'
 }

@@ -3,6 +3,7 @@
 
 topology.sh has built it, and says in the environment where things are.
 """
+import functools
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 from report import Broken, expect
 
@@ -19,6 +20,8 @@ CONFIG = os.environ["LAB_CONFIG"]
 BACKENDS = ["b1", "b2", "b3"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE_SECONDS = 60
+
+TCP, UDP = ("tcp", 80), ("udp", int(os.environ["LAB_WHO_PORT"]))
 
 Family = namedtuple("Family", "name service encapsulation source vip")
 FAMILIES = [
@@ -52,12 +55,14 @@ def run(*command, text=None, status=0):
     return reply.stdout if status == 0 else reply.stdout + reply.stderr
 
 
-def wait_for(what, condition):
+def wait_for(what, condition, seconds=PATIENCE_SECONDS):
     """Polls until the condition returns something true, and returns that."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
+    pause_s = 0.02
     while not (found := condition()):
-        expect(time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain: {what}")
-        time.sleep(0.02)
+        expect(time.monotonic() < deadline, f"waited {seconds} s in vain: {what}")
+        time.sleep(pause_s)
+        pause_s = min(1.2 * pause_s, 0.1)  # to ask costs time that others may need
     return found
 
 
@@ -67,17 +72,38 @@ def show(view):
     return json.loads(run("shunt", "show", view, "--json"))
 
 
-def explain(family, ports):
-    """What the running shuntd would do with a connection from each port: port to name."""
-    packets = [f"tcp {bracket(family.source)}:{port} {bracket(family.vip)}:80" for port in ports]
+def explain(family, ports, service=TCP):
+    """What the running shuntd would do with a new flow from each port: port to name."""
+    protocol, to = service
+    packets = [f"{protocol} {bracket(family.source)}:{port} {bracket(family.vip)}:{to}"
+               for port in ports]
+    if not packets:
+        return {}
     answers = run("shunt", "explain", "--json", "-", text="\n".join(packets) + "\n").splitlines()
     expect(len(answers) == len(packets), f"{len(answers)} answers to {len(packets)} packets")
     return {port: backend_name(json.loads(line)["backend"]) for port, line in zip(ports, answers)}
 
 
+def backends(service):
+    """What is shown of each, by name."""
+    shown = next(s for s in show("services") if s["name"] == service)["backends"]
+    return {backend_name(b["address"]): b for b in shown}
+
+
+def backend(service, name):
+    return backends(service)[name]
+
+
 def weights(service):
-    backends = next(s for s in show("services") if s["name"] == service)["backends"]
-    return {backend_name(b["address"]): b["weight"] for b in backends}
+    return {name: shown["weight"] for name, shown in backends(service).items()}
+
+
+def verdicts():
+    """Packets by action, over all reasons and dataplanes."""
+    counts = Counter()
+    for verdict in show("drops")["verdicts"]:
+        counts[verdict["action"]] += verdict["packets"]
+    return counts
 
 
 def generation():
@@ -104,13 +130,30 @@ def config_write(text):
 
 def hang_up():
     """SIGHUP to shuntd: it reads its configuration again."""
-    with open(f"{DIR}/shuntd.pid", encoding="utf-8") as file:
-        os.kill(int(file.read()), signal.SIGHUP)
+    os.kill(daemon("shuntd"), signal.SIGHUP)
 
 
 def log_text():
     with open(f"{DIR}/shuntd.log", encoding="utf-8") as file:
         return file.read()
+
+
+# --- programs that die, and start anew ---
+
+def daemon(name):
+    with open(f"{DIR}/{name}.pid", encoding="utf-8") as file:
+        return int(file.read())
+
+
+def kill(name):
+    pid = daemon(name)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(f"{name} is gone", lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def topology(*command):
+    """Runs a function of topology.sh."""
+    run("bash", "-euc", '. "$0"; "$@"', f"{HERE}/topology.sh", *command)
 
 
 # --- the wires ---
@@ -143,10 +186,56 @@ class Load:
         return names
 
 
+class Talk:
+    """Long conversations with services, from consecutive source ports for each of them. They go
+    on until the end; whoever is answered by another backend than before, or not at all, is broken.
+    """
+
+    def __init__(self, services, first, each):
+        self.count = each * len(services)
+        self.names = {f"{protocol}{family.name}": (family, (protocol, port))
+                      for family, (protocol, port) in services}
+        groups = [{"name": name, "protocol": protocol, "source": family.source, "vip": family.vip,
+                   "port": port, "first": first, "count": each}
+                  for name, (family, (protocol, port)) in self.names.items()]
+        command = inside("client", sys.executable, "-B", f"{HERE}/talk.py", json.dumps(groups))
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.heard = {}
+        self.expect_whole()
+
+    def round(self):
+        """Returns when everyone was answered anew or is broken. Who is, and why, by service and
+        port."""
+        self.process.stdin.write("round\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        expect(line, "the client's conversations ended")
+        self.heard = {to: {} for to in self.names.values()}
+        for key, heard in json.loads(line).items():
+            name, port = key.split()
+            self.heard[self.names[name]][int(port)] = heard
+        return {to: {port: why for port, (_, why) in heard.items() if why}
+                for to, heard in self.heard.items()}
+
+    def expect_whole(self):
+        broken = [f"from port {port}: {why}" for ports in self.round().values()
+                  for port, why in ports.items()]
+        expect(not broken, f"{len(broken)} of {self.count} conversations broke: {broken[:5]}")
+
+    def backends(self, family, service):
+        """Port to the name of the backend that it talks with, as of the last round."""
+        return {port: name for port, (name, _) in self.heard[family, service].items()}
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Download:
     """A slow download of /large from one source port, until it is told to finish."""
 
-    def __init__(self, family, port, rate=4_000_000):
+    def __init__(self, family, port, rate=1_000_000):
         command = inside("client", sys.executable, "-B", f"{HERE}/load.py", "download",
                          family.source, family.vip, str(port), "/large", str(rate))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -166,6 +255,7 @@ class Download:
         return json.loads(out)
 
 
+@functools.cache
 def large_file():
     """Bytes and SHA-256 of the file that is downloaded."""
     with open(f"{DIR}/www/large", "rb") as file:

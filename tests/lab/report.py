@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a run of the demo says: to a person, to a log, and to the file that the README quotes.
 
-Figures are what was found, the same from run to run. A timing is not, so it never reaches the
-record; a quote (a program's own output) is too long for a log of continuous integration.
+Figures are what was found, the same from run to run. A measure (a time, a count of packets) is
+not, so it never reaches the record; a quote (a program's own output) is too long for a log of
+continuous integration.
 """
 import os
 import sys
@@ -65,7 +66,7 @@ class Report:
         self.lines.append(line)
         self._write(line, screen=not self.compact)
 
-    def timing(self, text):
+    def measure(self, text):
         line = f"{INDENT}-> {text}"
         self.lines.append(line)
         self._write(line, screen=not self.compact, record=False)
@@ -76,9 +77,10 @@ class Report:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(self.recorded).lstrip("\n") + "\n")
 
-    def quote(self, command, text):
+    def quote(self, command, text, record=True):
         block = "\n".join(f"{INDENT}   {line}".rstrip() for line in text.splitlines())
-        self._write(f"{INDENT}   $ {command}\n{block}", screen=not self.compact)
+        self._write(f"{INDENT}   $ {command}\n{block}", screen=not self.compact,
+                    record=record)
 
 
 def failure_logs(paths, lines=25):

@@ -22,6 +22,8 @@ WANTED = {
     "curl": r"hello from b[123]",
     "shunt explain": r"backend +10\.0\.[123]\.1",
     "shunt show drops": r"forward +maglev +\d+",
+    "shunt drain": r"10\.0\.1\.1 drains in web4",
+    "kill -9": r"10\.0\.2\.1 .*down since",
     "shunt show": r"203\.0\.113\.10:80 +web4",
     "sed": r"reloaded",
     "cat": r"shuntd: published generation",

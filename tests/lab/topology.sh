@@ -5,9 +5,9 @@
 # down: interfaces, processes and the tmpfs on /run go with the last process of the namespaces.
 #
 #   client ── router ──(lb0)── lb            the way of a request: client, router, lb,
-#               │                            router, backend; of a reply: backend, router,
-#               ├── b1   10.0.1.1            client
-#               ├── b2   10.0.2.1
+#               │ └────(eth0)──┘             router, backend; of a reply: backend, router,
+#               ├── b1   10.0.1.1            client; of a health check: lb's eth0, router,
+#               ├── b2   10.0.2.1            backend
 #               └── b3   10.0.3.1
 #
 # The router sends the VIPs to the lb and knows nothing of backends' VIPs, which stand on their
@@ -20,7 +20,7 @@ LAB_LB_MAC=02:00:00:00:01:02
 LAB_LB0_MAC=02:00:00:00:01:01
 export LAB_DIR
 export LAB_CLIENT_V4=198.51.100.2 LAB_CLIENT_V6=2001:db8:100::2
-export LAB_VIP_V4=203.0.113.10 LAB_VIP_V6=2001:db8:80::10
+export LAB_VIP_V4=203.0.113.10 LAB_VIP_V6=2001:db8:80::10 LAB_WHO_PORT=7007
 export LAB_CONFIG=$LAB_DIR/shunt.yaml
 lab_source=$(dirname "${BASH_SOURCE[0]}")
 
@@ -31,12 +31,13 @@ lab_in() {
 	nsenter --net="/run/netns/$namespace" "$@"
 }
 
-# lab_daemon NAME NAMESPACE COMMAND..: in the background, with NAME.pid and NAME.log. Not by
-# lab_in: $! would be the number of a shell that runs the function.
+# lab_daemon NAME NAMESPACE COMMAND..: in the background, with NAME.pid and NAME.log, which is
+# empty when this returns. Not by lab_in: $! would be the number of a shell that runs the function.
 lab_daemon() {
 	local name=$1 namespace=$2
 	shift 2
-	nsenter --net="/run/netns/$namespace" "$@" >"$LAB_DIR/$name.log" 2>&1 &
+	: >"$LAB_DIR/$name.log"
+	nsenter --net="/run/netns/$namespace" "$@" >>"$LAB_DIR/$name.log" 2>&1 &
 	echo $! >"$LAB_DIR/$name.pid"
 }
 
@@ -142,11 +143,15 @@ lab_nginx_config() {
 	END
 }
 
+lab_web_server() {
+	lab_daemon "nginx-$1" "$1" nginx -e stderr -c "$LAB_DIR/$1/nginx.conf"
+}
+
 # lab_backend NAME: a web server, and shunt-decap in front of it.
 lab_backend() {
 	mkdir "$LAB_DIR/$1"
 	lab_nginx_config "$1" >"$LAB_DIR/$1/nginx.conf"
-	lab_daemon "nginx-$1" "$1" nginx -e stderr -c "$LAB_DIR/$1/nginx.conf"
+	lab_web_server "$1"
 	lab_daemon "decap-$1" "$1" shunt-decap --mode tun --from 172.16.0.0/16 --from 100::/64 \
 		--vip "$LAB_VIP_V4" --vip "$LAB_VIP_V6"
 }
@@ -154,7 +159,7 @@ lab_backend() {
 lab_backends() {
 	local name
 	mkdir "$LAB_DIR/www"
-	head -c 64M /dev/urandom >"$LAB_DIR/www/large"
+	head -c 32M /dev/urandom >"$LAB_DIR/www/large"
 	for name in b1 b2 b3; do
 		lab_backend "$name"
 	done
@@ -180,14 +185,43 @@ lab_plug() {
 	END
 }
 
+# A service by UDP beside the web servers.
+lab_who() {
+	local name
+	for name in b1 b2 b3; do
+		lab_daemon "who-$name" "$name" /usr/bin/python3 -B "$lab_source/who.py" "$name" \
+			"$LAB_WHO_PORT" "$LAB_VIP_V4" "$LAB_VIP_V6"
+	done
+	for name in b1 b2 b3; do
+		lab_wait 30 "who-$name" grep -q ready "$LAB_DIR/who-$name.log"
+	done
+}
+
+lab_shuntd() {
+	lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
+	lab_wait 30 shuntd shunt show status --run-dir /run/shunt
+}
+
+lab_dataplane() {
+	lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
+	lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
+	lab_plug
+}
+
+# At most two workers, so that some of the machine is left to the servers and their client.
+lab_cores() {
+	/usr/bin/python3 -c 'import os
+print(",".join(map(str, sorted(os.sched_getaffinity(0))[:2])))'
+}
+
+# Beside its device the balancer has an ordinary interface: health checks are the kernel's.
 lab_balancer() {
+	lab_link lb 1500 10.0.9.1 2001:db8:9::1
 	mkdir -p /run/shunt "$LAB_DIR/state"
 	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
 		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
+		-e "s/@who_port@/$LAB_WHO_PORT/" -e "s/@cores@/$(lab_cores)/" \
 		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
-	lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
-	lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
-	lab_wait 30 shuntd test -S /run/shunt/api.sock
-	lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
-	lab_plug
+	lab_shuntd
+	lab_dataplane
 }

@@ -11,9 +11,8 @@ source "$tree/tests/lab/enter.sh"
 
 lab_network
 lab_backends
-sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e '/gateway_mac: /d' -e '/exception: /d' -e 's/^      mtu: .*/      mtu: 1500\n      answer: arp/' \
-	-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-	"$tree/tests/lab/shunt.yaml" >"$LAB_CONFIG"
+lab_web_config -e "s/@lb_mac@/$LAB_LB_MAC/" -e '/gateway_mac: /d' -e '/exception: /d' \
+	-e 's/^      mtu: .*/      mtu: 1500\n      answer: arp/'
 
 export LAB_LB_MAC LAB_LB0_MAC
 if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/exception.py"; then

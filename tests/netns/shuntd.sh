@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shuntd as a whole, with fake_dataplane in a dataplane's place, in a network namespace of its own
 # inside a user namespace, so without root.
-# usage: shuntd.sh SHUNTD FAKE_DATAPLANE [GENERATIONS]
+# usage: SHUNT=SHUNT shuntd.sh SHUNTD FAKE_DATAPLANE [GENERATIONS]
 set -euo pipefail
 
 if [ "${1:-}" != inside ]; then
@@ -206,6 +206,79 @@ grep -q '^  - name: web' "$work/rendered.yaml" || fail "the configuration is not
 head -c 100000 /dev/zero | curl -sS --max-time 10 --unix-socket "$run/api.sock" \
 	--data-binary @- http://shuntd/v1/reload >/dev/null 2>&1 && fail "a large body is taken"
 
+echo "- frames are explained by the running tables"
+frames() { # frames: "NAME HEX" a line; up0 has the MAC ...:01 and an MTU of 1400
+	/usr/bin/python3 - <<'PY'
+import logging
+logging.getLogger("scapy").setLevel(logging.ERROR)
+from scapy.all import ICMP, IP, TCP, Ether, Raw, raw
+to_vip = IP(src="198.51.100.7", dst="203.0.113.10", flags="DF")
+tcp = TCP(sport=4242, dport=443, flags="A")
+sent = IP(raw(IP(src="203.0.113.10", dst="198.51.100.7") / TCP(sport=443, dport=4242)))
+for name, mac, packet in (
+        ("syn", "01", to_vip / TCP(sport=4242, dport=443)), ("big", "01", to_vip / tcp / Raw(bytes(1341))),
+        ("foreign", "77", to_vip / tcp), ("echo", "01", to_vip / ICMP()),
+        ("error", "01", IP(src="192.0.2.7", dst="203.0.113.10") / ICMP(type=3, code=1) / Raw(raw(sent)[:28])),
+        ("jumbo", "01", to_vip / tcp / Raw(bytes(9184)))):
+    print(name, raw(Ether(src="02:00:00:00:00:aa", dst="02:00:00:00:00:" + mac) / packet).hex())
+PY
+}
+frames >"$work/frames" || fail "scapy makes no frames"
+frame() { sed -n "s/^$1 //p" "$work/frames"; }
+explain() { # explain FRAME FILTER, by the command and by curl, which say the same
+	frame "$1" >"$work/hex"
+	"$SHUNT" explain --json --run-dir "$run" --hex - <"$work/hex" >"$work/said" ||
+		fail "explain exits $?"
+	curl -sS --max-time 10 --unix-socket "$run/api.sock" --data-binary "@$work/hex" \
+		http://shuntd/v1/explain | cmp - <(tr -d '\n' <"$work/said") ||
+		fail "the API says something else of $1"
+	jq -r "$2" "$work/said"
+}
+is "a SYN" "$(explain syn '"\(.reason) \(.service) \(.slot)"')" \
+	"maglev web $(get 'explain?packet=tcp+198.51.100.7:4242+203.0.113.10:443' | jq -r .slot)"
+is "its next hop" "$(jq -r .outer.destination_mac "$work/said")" 02:00:00:00:00:bb
+is "too big" "$(explain big '"\(.reason) \(.reply.type) \(.reply.mtu)"')" \
+	"path_mtu fragmentation needed $(($(backend 10.0.1.1 .next_hop.mtu) - 20))"
+is "for another" "$(explain foreign '.reason')" other_mac
+is "an echo request" "$(explain echo '"\(.reason) \(.reply.to)"')" "echo 198.51.100.7"
+is "an error" "$(explain error '"\(.reason) \(.backend == null)"')" "icmp_error false"
+is "a largest one" "$(explain jumbo '.seen.bytes')" 9238
+is "which moves nothing" "$(drops MAGLEV)" 0
+"$SHUNT" explain --run-dir "$run" --hex "$(frame echo)" | grep -q '^  sender    gets echo reply' ||
+	fail "the text does not say what the sender gets"
+longer=$(frame jumbo)00
+status=0
+said=$("$SHUNT" explain --run-dir "$run" --hex "$longer" 2>&1) || status=$?
+is "one that is longer" "$status" 69
+[[ $said == *"no more than 9238"* ]] || fail "explain says: $said"
+is "and by the API" "$(curl -sS --unix-socket "$run/api.sock" --data-binary "$longer" \
+	http://shuntd/v1/explain | jq -r .error)" "the frame is longer than 9238 bytes"
+is "a longer body" "$(head -c 27715 /dev/zero | tr '\0' ' ' | curl -sS -w '%{http_code}' \
+	--unix-socket "$run/api.sock" --data-binary @- http://shuntd/v1/explain)" \
+	'{"error":"the body is too long"}413'
+head -c 27715 /dev/zero | curl -sS --max-time 10 --unix-socket "$run/api.sock" -H 'Expect:' \
+	-H 'Transfer-Encoding: chunked' --data-binary @- http://shuntd/v1/explain >/dev/null 2>&1 &&
+	fail "a longer body is taken where it does not say so"
+is "no frame" "$(curl -sS --unix-socket "$run/api.sock" -d 02zz http://shuntd/v1/explain |
+	jq -r .error)" "'z' after 1 bytes is no hexadecimal digit"
+is "no method" "$(curl -sS --unix-socket "$run/api.sock" -X PUT http://shuntd/v1/explain |
+	jq -r .error)" "/v1/explain wants GET or POST"
+
+echo "- what to do about a verdict"
+advice=$(get drops | jq -r '.verdicts[] | select(.reason == "fragment") | .advice')
+[ -n "$advice" ] || fail "no advice"
+is "where it stands" "$(get drops | jq -r '.verdicts[] | select(.reason == "land") | .doc')" \
+	docs/verdicts.md#land
+"$SHUNT" show drops fragment --run-dir "$run" | grep -qF "  do        $advice" ||
+	fail "show drops REASON does not say what to do"
+is "nothing was given yet" "$("$SHUNT" show drops --run-dir "$run" | wc -l)" 1
+is "all" "$("$SHUNT" show drops --all --run-dir "$run" | wc -l)" \
+	$((1 + $(get drops | jq '.verdicts | length')))
+status=0
+said=$("$SHUNT" show drops nonsense --run-dir "$run" 2>&1) || status=$?
+is "no reason" "$status" 64
+[[ $said == *"no reason 'nonsense'"* ]] || fail "show drops says: $said"
+
 echo "- a second shuntd"
 refused 69 "another shuntd has" -f "$config" --run-dir "$run" --state-dir "$work/other"
 refused 69 "in use by another shuntd" -f "$config" --run-dir "$work/other" --state-dir "$state"
@@ -244,6 +317,11 @@ eventually "tables" caught_up
 fake_does count 0 5
 fake_does traffic "$(($(service .number) - 1))" 7 700
 is "counted" "$(drops FLOW)" 5
+fake_does count 1 9
+is "the commonest of an action stands first" \
+	"$("$SHUNT" show drops --run-dir "$run" | awk '{ print $2 }' | xargs)" "Reason maglev flow"
+"$SHUNT" show drops --explain --run-dir "$run" | grep -c '^  do ' | xargs -I{} \
+	test {} = 2 || fail "show drops --explain does not keep to what was given"
 packets=$(get services | jq '[.. | .packets? // empty] | add')
 is "traffic" "$packets" 7
 fake_does hello up0 - # the same process, over a new connection, carries its counts over

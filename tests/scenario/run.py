@@ -5,7 +5,8 @@
 usage: run.py SHUNT ENGINE[,ENGINE...] [SCENARIO...]
 
 Each scenario is replayed by each engine; frames, verdicts and reasons must be the expected ones
-and the engines' output files the same to the byte. At the end every reason of verdict.h must
+and the engines' output files the same to the byte. `shunt explain` of each frame, after those
+before it, must name what replay does. At the end every reason of verdict.h must
 have been met by some scenario, but for those that a replay cannot meet.
 """
 import importlib.util
@@ -45,7 +46,7 @@ def load(name):
 
 
 def write_capture(path, scenario):
-    writer = RawPcapWriter(str(path), linktype=1)
+    writer = RawPcapWriter(str(path), linktype=1, snaplen=262144)
     writer.write_header(None)
     for time, frame, _ in scenario.frames:
         seconds = int(time)
@@ -88,13 +89,36 @@ def check_frame(n, expectation, result, frames):
         assert result["service"] == expectation.service, f"frame {n}: {result}"
     if expectation.backend:
         assert result["backend"] == expectation.backend, f"frame {n}: {result}"
+    assert result.get("released_by") == expectation.released_by, f"frame {n}: {result}"
+    index = result["out"]
+    if expectation.released_by is not None:
+        assert index is None, f"frame {n}: sent at once"
+        index = result["released_out"]
     if expectation.out is None:
-        assert result["out"] is None, f"frame {n}: something was sent"
+        assert index is None, f"frame {n}: something was sent"
         return
-    came = frames[result["out"]]
+    came = frames[index]
     wanted = adopt(expectation.out, came, expectation.free)
     assert came == wanted, (f"frame {n}: sent\n  {came.hex()}\nexpected\n  {wanted.hex()}\n"
                             f"{Ether(came).show(dump=True)}{Ether(wanted).show(dump=True)}")
+
+
+def check_explained(shunt, config, capture, results):
+    done = subprocess.run(
+        [shunt, "explain", "-f", config, "--in", capture, "--frame", "0-", "--with-history",
+         "--json"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"explain exits {done.returncode}: {done.stderr.strip()}"
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(results), f"{len(answers)} frames explained"
+    for n, (answer, result) in enumerate(zip(answers, results)):
+        # What replay held until a later frame released it, explain sees before that.
+        if result.get("released_by") is not None:
+            continue
+        for key in ("verdict", "reason", "service", "backend"):
+            assert answer[key] == result[key], (
+                f"frame {n}: explain says {key} {answer[key]}, replay {result[key]}")
+        assert answer["capture"]["frame"] == n, f"frame {n} explained as {answer['capture']}"
+        assert (answer["reply"] is not None) == (result["verdict"] == "reply"), f"frame {n}: reply"
 
 
 def run(shunt, engines, name, directory):
@@ -111,6 +135,8 @@ def run(shunt, engines, name, directory):
         sent = sum(1 for _, _, e in scenario.frames if e.out is not None)
         assert len(frames) == sent, f"{engine}: {len(frames)} frames sent, expected {sent}"
         outputs[engine] = out.read_bytes()
+        if engine == "core":
+            check_explained(shunt, HERE / name / "config.yaml", capture, results)
     assert len(set(outputs.values())) == 1, "the engines' output files differ"
     return {e.reason for _, _, e in scenario.frames}, len(scenario.frames)
 

@@ -16,7 +16,9 @@ logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.compat import raw  # noqa: E402
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402,F401
 from scapy.layers.inet6 import (  # noqa: E402,F401
+    ICMPv6EchoReply,
     ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
@@ -58,6 +60,7 @@ class Expectation:
         self.verdict, self.reason = verdict, reason
         self.service, self.backend = service, backend
         self.out, self.free = out, free
+        self.released_by = None  # the number of the frame that it had to wait for
 
 
 def drop(reason, service=None, backend=None):
@@ -74,6 +77,12 @@ def reply(out, reason):
 
 def forward(out, service="web", backend=BACKEND4, reason="maglev", free=()):
     return Expectation("forward", reason, service, backend, out, free)
+
+
+def released(expectation, by):
+    """The same, but not before frame number `by` has come: a fragment waits for its first one."""
+    expectation.released_by = by
+    return expectation
 
 
 class Scenario:
@@ -99,6 +108,11 @@ def to_balancer(packet):
 def to_gateway(packet):
     """What shunt sends."""
     return Ether(src=BALANCER, dst=GATEWAY) / packet
+
+
+def to_router(packet):
+    """What shunt answers."""
+    return Ether(src=BALANCER, dst=ROUTER) / packet
 
 
 def built(packet):
@@ -130,3 +144,82 @@ def gue(inner, outer_v6=False):
         return IPv6(src=SOURCE6, dst=BACKEND6, nh=17, hlim=64, tc=tos) / tunnel
     df = inner_v6 or bool(inner.flags.DF)
     return IP(src=SOURCE4, dst=BACKEND4, ttl=64, tos=tos, flags="DF" if df else 0, id=0) / tunnel
+
+
+# --- Every row by every encapsulation: the services of such a scenario's configuration are called
+# WAY4 and WAY6 (tcp, port 443) and udp-WAY4 and udp-WAY6 (udp, port 53).
+
+WAYS = ("ipip", "gue", "l2")
+
+
+def is_v6(packet):
+    return packet.name == "IPv6"
+
+
+def address_of(way, six):
+    """The VIP whose services are wrapped this way."""
+    return ("2001:db8:a::%d0" if six else "203.0.113.%d0") % (WAYS.index(way) + 1)
+
+
+def header_to(way, six, **fields):
+    """The IP header of a client's packet; `fields` are those of IPv4 or IPv6."""
+    if six:
+        return IPv6(**{"src": CLIENT6, "dst": address_of(way, True), **fields})
+    return IP(**{"src": CLIENT4, "dst": address_of(way, False), **fields})
+
+
+def to_backend(inner, way, protocol="tcp", reason="maglev"):
+    """What is expected of `inner`, complete with lengths and checksums, sent this way."""
+    six = is_v6(inner)
+    service = ("" if protocol == "tcp" else "udp-") + way + ("6" if six else "4")
+    outer_v6 = six and way == "gue"
+    free = ["UDP.sport"] if way == "gue" else []
+    if outer_v6:
+        free.append("IPv6.fl")
+    elif way != "l2" and not six and not inner.flags.DF:
+        free.append("IP.id")
+    out = {"ipip": ipip, "gue": lambda packet: gue(packet, outer_v6), "l2": lambda packet: packet}
+    return forward(to_gateway(out[way](inner)), service,
+                   BACKEND6 if six and way != "ipip" else BACKEND4, reason, free)
+
+
+def sized(packet, total):
+    """The packet, filled up with zeros to a length."""
+    return built(packet / Raw(bytes(total - len(packet))))
+
+
+def too_big(packet, mtu):
+    """RFC 1191 section 4, RFC 4443 section 3.2: what the sender of `packet` is told. As much of it
+    goes back as the whole may have: RFC 1812 section 4.3.2.3, RFC 4443 section 2.4 (c)."""
+    if is_v6(packet):
+        return IPv6(src=packet.dst, dst=packet.src, hlim=64) / ICMPv6PacketTooBig(
+            mtu=mtu) / Raw(raw(packet)[:1192])
+    return IP(src=packet.dst, dst=packet.src, flags="DF", id=0, ttl=64) / ICMP(
+        type=3, code=4, nexthopmtu=mtu) / Raw(raw(packet)[:528])
+
+
+def mended(checksum, before, after):
+    """RFC 1624: a checksum after a word that it covers has changed; right if it was right."""
+    return (checksum + before - after) % 0xffff
+
+
+def echoed(request):
+    """RFC 792, RFC 4443 section 4.2: the answer to an echo request; of a wrong checksum, the one
+    that is wrong by as much. Over IPv4 zero is written as 0xffff: a reply may be all zeros, and
+    then 0 would be wrong; over IPv6 its addresses are summed too."""
+    reply = request.copy()
+    reply.src, reply.dst = request.dst, request.src
+    if is_v6(request):
+        reply.hlim = 64
+        was = request[ICMPv6EchoRequest].cksum
+        body = ICMPv6EchoReply(id=request[ICMPv6EchoRequest].id,
+                               seq=request[ICMPv6EchoRequest].seq,
+                               data=request[ICMPv6EchoRequest].data,
+                               cksum=mended(was, 0x8000, 0x8100))
+        reply.remove_payload()
+        return reply / body
+    reply.ttl = 64
+    reply.chksum = None
+    reply[ICMP].type = 0
+    reply[ICMP].chksum = mended(request[ICMP].chksum, 0x0800, 0) or 0xffff
+    return reply

@@ -79,6 +79,48 @@ static void equals_the_sum_byte_by_byte(void **state)
 	}
 }
 
+/* RFC 1624 section 3: every checksum, with every change that is made to a packet here, stays as right
+ * or as wrong as it was; and it is the one that summing anew gives, 0xffff never. */
+static void mends_every_checksum(void **state)
+{
+	for (u32 change = 0; change < 2 + 256; change++) {
+		u16 from = change == 0   ? BE16(0x0800)
+			   : change == 1 ? BE16(0x8000)
+					 : BE16((change - 2) << 8);
+		u16 to = change == 0 ? 0 : change == 1 ? BE16(0x8100) : BE16(64 << 8);
+
+		for (u32 csum = 0; csum < 0x10000; csum++) {
+			u16 mended = csum_replace((u16)csum, from, to);
+			u32 wanted = (csum + 0xffff + from - to) % 0xffff;
+
+			if (mended % 0xffff != wanted)
+				fail_msg("%04x, %04x for %04x: %04x", csum, to, from, mended);
+			if (mended == 0xffff && (from != 0xffff || to != 0))
+				assert_true(from == 0 && to == 0);
+		}
+	}
+}
+
+/* Against summing anew, where the words are anything and often at their limits. */
+static void mends_as_summing_anew(void **state)
+{
+	struct random random = random_start("csum");
+
+	for (u32 round = 0; round < 200000; round++) {
+		u16 words[4], to = (u16)random_next(&random), csum;
+
+		for (u32 i = 0; i < 4; i++)
+			words[i] = random_one_in(&random, 3) ? 0xffff : (u16)random_next(&random);
+		if (random_one_in(&random, 3))
+			to = random_one_in(&random, 2) ? 0 : 0xffff;
+		words[3] |= 1; /* an IP header is never all zeros */
+		csum = (u16)~csum_fold(csum_words(words, 2));
+		csum = csum_replace(csum, words[1], to);
+		words[1] = to;
+		assert_int_equal(csum, (u16)~csum_fold(csum_words(words, 2)));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -86,6 +128,8 @@ int main(void)
 		cmocka_unit_test(folds_random_sums),
 		cmocka_unit_test(sums_the_example_of_rfc_1071),
 		cmocka_unit_test(equals_the_sum_byte_by_byte),
+		cmocka_unit_test(mends_every_checksum),
+		cmocka_unit_test(mends_as_summing_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,10 +146,12 @@ static void knows_fragments_and_df(void **state)
 		{0xc000, PACKET_DF},
 		{0x2000, PACKET_FRAGMENT},
 		{0x0001, PACKET_FRAGMENT | PACKET_LATER},
-		{0x1ffe, PACKET_FRAGMENT | PACKET_LATER},
+		{0x1ffc, PACKET_FRAGMENT | PACKET_LATER},
 		{0x0100, PACKET_FRAGMENT | PACKET_LATER},
 		{0x6001, PACKET_FRAGMENT | PACKET_LATER | PACKET_DF},
-		{0x1fff, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT}, /* ends beyond 65535 */
+		/* With its header it would be longer than 65535 bytes. */
+		{0x1ffd, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT},
+		{0x1fff, PACKET_FRAGMENT | PACKET_LATER | PACKET_DEFECT},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -276,6 +278,35 @@ static void believes_the_whole_length(void **state)
 	assert_int_equal(packet.defect, VERDICT_BAD_LEN);
 }
 
+/* Of a frame in pieces the first one ends inside an extension header, and behind it in memory lies
+ * something else: that is never read. */
+static void sees_nothing_behind_the_first_piece(void **state)
+{
+	static const u8 numbers[] = {0, 43, 51, 60, 135, 139, 140};
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		for (u32 end = 54; end <= 54 + 64 + 20; end++) {
+			struct frame frame;
+			struct packet packet;
+			struct cursor cursor = {frame.bytes, frame.bytes + end};
+
+			frame_build(&frame, &(struct frame_spec){WEB6, .extensions = {numbers[i]},
+								 .extensions_count = 1,
+								 .payload_bytes = 56});
+			/* 64 bytes long, and behind it TCP. */
+			frame.bytes[55] = numbers[i] == 51 ? 14 : 7;
+			memset(frame.bytes + 54 + 64, 0x50, 20);
+			memset(frame.bytes + end, 0xee, frame.len - end);
+			assert_int_equal(parse_frame(cursor, frame.len, &station, &packet),
+					 VERDICT_UNDECIDED);
+			assert_int_equal(!!(packet.flags & PACKET_DEFECT), end < 54 + 64 + 20);
+			if (end < 54 + 64 + 20)
+				assert_int_equal(packet.defect, VERDICT_TRUNCATED);
+			else
+				assert_int_equal(packet.destination_port, BE16(0x5050));
+		}
+}
+
 static void names_every_extension(void **state)
 {
 	static const u8 extensions[] = {0, 43, 44, 51, 60, 135, 139, 140};
@@ -300,6 +331,7 @@ int main(void)
 		cmocka_unit_test(notes_the_first_defect),
 		cmocka_unit_test(knows_its_station),
 		cmocka_unit_test(believes_the_whole_length),
+		cmocka_unit_test(sees_nothing_behind_the_first_piece),
 		cmocka_unit_test(names_every_extension),
 	};
 

@@ -213,6 +213,127 @@ static void what_is_cut_is_not_answered(void **state)
 	fixture_free(fixture);
 }
 
+/* --- Pings ---------------------------------------------------------------------------- */
+
+static bool icmp_is_sealed(const u8 *ip, bool v6)
+{
+	u32 header = v6 ? 40 : 20;
+	u32 len = (v6 ? get16(ip + 4) : get16(ip + 2) - 20);
+
+	return frame_sum(ip + header, len, v6 ? frame_sum(ip + 8, 32, len + 58) : 0) == 0xffff;
+}
+
+/* Every checksum that a request can have, and so every carry: one that is right is answered with one
+ * that is right, one that is wrong with a wrong one. */
+static void a_ping_keeps_its_checksum_right_or_wrong(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+
+	for (u32 v6 = 0; v6 < 2; v6++) {
+		struct frame frame;
+		u32 l4 = 14 + (v6 ? 40 : 20);
+
+		frame_build(&frame, &(struct frame_spec){
+					    .source = v6 ? "2001:db8:2::7" : "192.0.2.7",
+					    .destination = v6 ? "2001:db8:1::10" : "203.0.113.10",
+					    .protocol = v6 ? FRAME_ICMPV6 : FRAME_ICMP,
+				    });
+		for (u32 id = 0; id < 0x10000; id++) {
+			struct frame request = frame;
+			bool right = id % 4 != 3;
+			struct outcome outcome;
+
+			put16(request.bytes + l4 + 4, id);
+			frame_seal_transport(request.bytes + l4, 8, v6 ? FRAME_ICMPV6 : FRAME_ICMP,
+					     request.bytes + 14 + 8, 32);
+			if (!right)
+				request.bytes[l4 + 2 + id % 2] ^= (u8)(1 << (id / 4 % 8));
+			outcome = fixture_forward(fixture, request.bytes, request.len, 0);
+			assert_int_equal(outcome.verdict, VERDICT_ECHO);
+			assert_int_equal(get16(outcome.frame + l4 + 4), id);
+			if (icmp_is_sealed(outcome.frame + 14, v6) != right)
+				fail_msg("IPv%u, id %04x", v6 ? 6 : 4, id);
+			if (!v6)
+				assert_true(frame_ipv4_is_sealed(outcome.frame + 14));
+		}
+	}
+	fixture_free(fixture);
+}
+
+/* --- Path MTU ------------------------------------------------------------------------- */
+
+/* What becomes of a packet from 10.SENDER that does not fit, at a time. */
+static enum verdict too_big_at(struct fixture *fixture, u32 sender, u32 now_ms)
+{
+	static u8 block[ROOM + FRAME_MAX_BYTES];
+	char source[32];
+	struct frame frame;
+
+	snprintf(source, sizeof(source), "10.%u.%u.%u", sender >> 16, sender >> 8 & 255,
+		 sender & 255);
+	frame_build(&frame, &(struct frame_spec){
+				    .source = source,
+				    .destination = "203.0.113.15",
+				    .protocol = FRAME_TCP,
+				    .destination_port = 80,
+				    .tcp_flags = FRAME_ACK,
+				    .fragment = FRAME_DF,
+				    .payload_bytes = 600,
+			    });
+	memcpy(block + ROOM, frame.bytes, frame.len);
+	fixture->env.now_ms = now_ms;
+	return fixture_forward(fixture, block + ROOM, frame.len, ROOM).verdict;
+}
+
+static void a_sender_is_told_ten_times_a_second(void **state)
+{
+	static const u32 begins[] = {
+		0, 1, 12345, 0x7fffffff, 0xffffffff - 150, 0xffffffff - 50, 0xffffffff};
+
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+		struct fixture *fixture = fixture_new(0);
+		u32 told = 0, other = 0;
+
+		for (u32 ms = 0; ms < 1000; ms++)
+			for (u32 again = 0; again < 2; again++) {
+				enum verdict verdict = too_big_at(fixture, 1, begins[i] + ms);
+
+				if (verdict != VERDICT_PATH_MTU)
+					assert_int_equal(verdict, VERDICT_TOO_BIG_DF);
+				told += verdict == VERDICT_PATH_MTU;
+				if (ms % 250 == 10)
+					other += too_big_at(fixture, 2, begins[i] + ms) ==
+						 VERDICT_PATH_MTU;
+			}
+		/* Once in 49 days the clock is at 0, and the pause a millisecond shorter. */
+		if (told < 10 || told > 11)
+			fail_msg("told %u times from %u on", told, begins[i]);
+		assert_int_equal(other, 4);
+		fixture_free(fixture);
+	}
+}
+
+static void a_flood_of_senders_is_answered_by_few(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+	u32 told = 0;
+
+	for (u32 sender = 0; sender < 50000; sender++)
+		told += too_big_at(fixture, sender, 5000) == VERDICT_PATH_MTU;
+	assert_true(told > ENV_TOLD_CLASSES / 2 && told <= ENV_TOLD_CLASSES);
+	fixture_free(fixture);
+}
+
+static void who_remembers_nothing_tells_everyone(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+
+	fixture->env.recent = NULL;
+	for (u32 i = 0; i < 5; i++)
+		assert_int_equal(too_big_at(fixture, 1, 5000), VERDICT_PATH_MTU);
+	fixture_free(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +343,10 @@ int main(void)
 		cmocka_unit_test(an_advertisement_is_that_of_rfc_4861),
 		cmocka_unit_test(an_answer_that_has_no_room_is_dropped),
 		cmocka_unit_test(what_is_cut_is_not_answered),
+		cmocka_unit_test(a_ping_keeps_its_checksum_right_or_wrong),
+		cmocka_unit_test(a_sender_is_told_ten_times_a_second),
+		cmocka_unit_test(a_flood_of_senders_is_answered_by_few),
+		cmocka_unit_test(who_remembers_nothing_tells_everyone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

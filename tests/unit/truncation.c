@@ -72,8 +72,12 @@ static enum verdict run_both(struct fixture *fixture, const u8 *frame, u32 len)
 	struct block together = block_new(frame, len, ENCAP_OVERHEAD_MAX);
 	struct outcome outcome =
 		fixture_forward(fixture, alone.bytes + alone.headroom, len, alone.headroom);
-	enum verdict verdict = run_burst(fixture, &together, len, &burst);
+	enum verdict verdict;
 
+	memset(fixture->recent.told_ms, 0,
+	       sizeof(fixture->recent.told_ms)); /* a sender told twice */
+	verdict = run_burst(fixture, &together, len, &burst);
+	memset(fixture->recent.told_ms, 0, sizeof(fixture->recent.told_ms));
 	assert_int_equal(verdict, outcome.verdict);
 	if (verdict_sends(verdict)) {
 		assert_int_equal(burst.frame_bytes[0], outcome.frame_bytes);
@@ -165,8 +169,10 @@ static void split_at_every_length(void **state)
 			if (verdict != VERDICT_TRUNCATED && verdict != VERDICT_OTHER_ADDRESS &&
 			    (verdict_sends(verdict) || samples[i].spec.about == NULL) &&
 			    (verdict_sends(verdict) ||
-			     verdict_action(samples[i].verdict) != ACTION_REPLY))
-				assert_int_equal(verdict, samples[i].verdict);
+			     verdict_action(samples[i].verdict) != ACTION_REPLY) &&
+			    verdict != samples[i].verdict)
+				fail_msg("%s: %s when split at %u", samples[i].name,
+					 verdict_reason(verdict), first);
 			free(block.bytes);
 		}
 	}

@@ -64,7 +64,8 @@ def neighbour(s):
     broken[ICMPv6ND_NS].cksum = 1
     s.frame(to_group / broken, passed("other_address"))
     s.frame(to_group / solicitation(target="2001:db8:a::11"), passed("other_address"))
-    s.frame(to_balancer(IPv6(src=NEIGHBOUR6, dst=VIP6) / ICMPv6EchoRequest()), drop("icmp"))
+    ping = built(IPv6(src=NEIGHBOUR6, dst=VIP6) / ICMPv6EchoRequest())
+    s.frame(to_balancer(ping), reply(to_router(echoed(ping)), "echo"))
 
 
 def packets(s):

@@ -3,10 +3,6 @@
 from scenario import *
 
 
-def sized(packet, total):
-    return built(packet / bytes(total - len(packet)))
-
-
 def packets(s):
     def send(packet, *where, trailer=b"", **how):
         packet = built(packet)
@@ -46,6 +42,6 @@ def packets(s):
     send(sized(df, 1500))
     send(sized(free, 1500))
     send(sized(six, 1500), "dns6", BACKEND6)
-    s.frame(to_balancer(sized(df, 1501)), drop("too_big_df", "web"))
     s.frame(to_balancer(sized(free, 1501)), drop("too_big", "web"))
-    s.frame(to_balancer(sized(six, 1501)), drop("too_big_df", "dns6"))
+    for packet in (sized(df, 1501), sized(six, 1501)):
+        s.frame(to_balancer(packet), reply(to_router(too_big(packet, 1500)), "path_mtu"))

@@ -10,10 +10,6 @@ def packets(s):
     s.frame(Ether(src=ROUTER, dst=BALANCER, type=0x88cc) / bytes(46), passed("not_ip"))
     s.frame(Ether(src=ROUTER, dst="02:00:00:00:00:77") / IP(src=CLIENT4, dst=VIP4) / tcp,
             passed("other_mac"))
-    s.frame(Ether(src=ROUTER, dst=BALANCER) / Dot1Q(vlan=7) / IP(src=CLIENT4, dst=VIP4) / tcp,
-            passed("vlan"))
-    s.frame(Ether(src=ROUTER, dst=BALANCER, type=0x88a8) / Dot1Q(vlan=7) / Dot1Q(vlan=8) /
-            IP(src=CLIENT4, dst=VIP4) / tcp, passed("vlan"))
 
     # Another address: passed even where the packet is broken in every way that a VIP's isn't.
     other = IP(src=CLIENT4, dst="192.0.2.1")
