@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Any text in what shuntd's API takes: the packet of /v1/explain, the backend and the service of
+/* Any text in what shuntd's API takes: the packet or frame of /v1/explain, the backend and the service of
  * /v1/drain and /v1/undrain, of a control with everything but a dataplane. What comes back is JSON
  * that can be sent. (HTTP itself is libmicrohttpd's.)
  *
- * Input: one byte (0: explain, 1: drain, 2: undrain), then the text; for a drain the backend, and
+ * Input: one byte (0: explain, 1: drain, 2: undrain, 3: explain a frame), then the text; for a drain the backend, and
  * behind a NUL the service. */
 #include <fcntl.h>
 #include <ftw.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controlplane/api.h"
 #include "controlplane/control.h"
 #include "controlplane/drain_api.h"
 #include "controlplane/view.h"
@@ -77,10 +78,12 @@ static void check_json(json_t *json)
 	json_decref(json);
 }
 
-static void explain(struct control *control, const char *packet)
+static void explain(struct control *control, const char *text, bool frame)
 {
 	char message[256] = "";
-	json_t *json = view_explain(control, packet, message, sizeof(message));
+	json_t *json =
+		frame ? view_explain_frame(control, text, API_FRAME_MAX, message, sizeof(message))
+		      : view_explain(control, text, message, sizeof(message));
 
 	if (json)
 		check_json(json);
@@ -115,10 +118,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
 	service = memchr(text, '\0', size - 1);
-	if (data[0] % 3 == 0)
-		explain(control, text);
+	if (data[0] % 4 == 0 || data[0] % 4 == 3)
+		explain(control, text, data[0] % 4 == 3);
 	else
-		drain(control, text, service ? service + 1 : NULL, data[0] % 3 == 1);
+		drain(control, text, service ? service + 1 : NULL, data[0] % 4 == 1);
 	free(text);
 	return 0;
 }

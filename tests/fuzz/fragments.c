@@ -202,15 +202,18 @@ static void pass_time(struct world *world, u32 ms)
 
 static void world_begin(struct world *world)
 {
-	struct fixture *alone = world->alone ? world->alone : fixture_new(FLOW_BUCKETS);
-	struct fixture *together = world->together ? world->together : fixture_new(FLOW_BUCKETS);
-
-	check_forget(alone);
-	check_forget(together);
-	memset(world, 0, sizeof(*world));
-	world->alone = alone;
-	world->together = together;
-	alone->env.now_ms = together->env.now_ms = 0xffffff00; /* it wraps around soon */
+	if (!world->alone) {
+		world->alone = fixture_new(FLOW_BUCKETS);
+		world->together = fixture_new(FLOW_BUCKETS);
+	}
+	check_forget(world->alone);
+	check_forget(world->together);
+	memset(world->known, 0, sizeof(world->known));
+	memset(world->held_used, 0, sizeof(world->held_used));
+	world->hold = (struct hold){0};
+	world->count = world->came = world->settled = 0;
+	/* It wraps around soon. */
+	world->alone->env.now_ms = world->together->env.now_ms = 0xffffff00;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
