@@ -14,6 +14,8 @@
 #include "dataplane/core/csum.h"
 #include "dataplane/core/wire.h"
 
+#define SHOWN_MAX 101
+
 #define FLOW_TEXT_MAX 256
 #define OFFSET_DIGITS_MIN 4
 #define OFFSET_DIGITS_MAX 8
@@ -249,6 +251,17 @@ static u32 write_ip(u8 *out, const struct flow_text *flow)
 	return header_bytes + data_bytes;
 }
 
+/* The beginning of a text as it may stand in a sentence, and that in JSON: it may be anything. */
+static const char *shown(const char *text, char out[static SHOWN_MAX])
+{
+	size_t len = 0;
+
+	for (; text[len] && len < SHOWN_MAX - 1; len++)
+		out[len] = text[len] >= ' ' && text[len] <= '~' ? text[len] : '?';
+	out[len] = '\0';
+	return out;
+}
+
 int frame_from_flow(const char *text, u8 frame[static FRAME_OF_FLOW_MAX], char *message,
 		    size_t message_bytes)
 {
@@ -257,12 +270,13 @@ int frame_from_flow(const char *text, u8 frame[static FRAME_OF_FLOW_MAX], char *
 		.source = {0x02, 0, 0, 0, 0xff, 0x02},
 	};
 	struct flow_text flow = {0};
+	char quoted[SHOWN_MAX];
 
 	if (!read_flow(text, &flow)) {
 		snprintf(message, message_bytes,
-			 "cannot read '%.100s'; write it as 'tcp SOURCE:PORT DESTINATION:PORT', an "
+			 "cannot read '%s'; write it as 'tcp SOURCE:PORT DESTINATION:PORT', an "
 			 "IPv6 address in [brackets]",
-			 text);
+			 shown(text, quoted));
 		return -1;
 	}
 	ethernet.type = BE16(addr_is_v4(&flow.destination) ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);

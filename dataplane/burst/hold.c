@@ -5,7 +5,7 @@
 
 bool hold_put(struct hold *hold, const struct held *held)
 {
-	if (hold->count == HOLD_MAX)
+	if (hold->count == HOLD_MAX || hold->releasing)
 		return false;
 	hold->list[hold->count++] = *held;
 	return true;
@@ -34,8 +34,10 @@ bool hold_release(struct hold *hold, struct env_recent *recent, struct held *hel
 		if (!has_come(recent, hold->list[i].datagram))
 			continue;
 		*held = take(hold, i);
+		hold->releasing = true;
 		return true;
 	}
+	hold->releasing = false;
 	recent->kept_count = 0;
 	return false;
 }

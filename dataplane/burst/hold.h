@@ -20,11 +20,21 @@ struct held {
 /* In the order of arrival. One thread. */
 struct hold {
 	u32 count;
+	bool releasing; /* between a frame that was released and the last one */
 	struct held list[HOLD_MAX];
 };
 
-/* Keeps a frame with the verdict VERDICT_FRAGMENT. Returns whether there was a place. */
+/* Keeps a frame with the verdict VERDICT_FRAGMENT. Returns whether there was a place: for what was
+ * just released there is none, or a first fragment that came and is forgotten already would have
+ * the two go round for ever. */
 bool hold_put(struct hold *hold, const struct held *held);
+
+/* Whether hold_release() has anything to do: after each burst it is to be called until it returns
+ * false, even if nobody waits. Else who waits later would take what came long ago for news. */
+static inline bool hold_pending(const struct hold *hold, const struct env_recent *recent)
+{
+	return (hold->count | recent->kept_count) != 0;
+}
 
 /* Takes out the next frame whose first fragment env->recent has noted since the last time that
  * there was none. Returns whether there is one. */

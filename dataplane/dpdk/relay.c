@@ -235,7 +235,7 @@ const struct rte_mbuf *relay_release(struct relay *relay, struct report_worker *
 	struct held held;
 	struct rte_mbuf *mbuf;
 
-	if (relay->hold.count == 0 || !hold_release(&relay->hold, relay->env.recent, &held))
+	if (!relay->env.recent || !hold_release(&relay->hold, relay->env.recent, &held))
 		return NULL;
 	mbuf = held.frame;
 	relay_burst(relay, held.port, &mbuf, 1, report);

@@ -143,7 +143,8 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 
 	if (count > 0)
 		relay_burst(&worker->relay, port, mbufs, count, report);
-	while (unlikely(worker->relay.hold.count > 0) && relay_release(&worker->relay, report))
+	while (unlikely(hold_pending(&worker->relay.hold, &worker->recent)) &&
+	       relay_release(&worker->relay, report))
 		;
 }
 

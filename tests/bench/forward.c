@@ -185,7 +185,7 @@ static void flows_establish(struct bench *bench)
 
 static void bench_open(struct bench *bench, u32 services_count)
 {
-	const struct scene_shape shape = {services_count, 1000, FLOWS};
+	const struct scene_shape shape = {services_count, 1000, FLOWS, false};
 
 	scene_open(&bench->scene, &shape);
 	bench->relay.ports = &ports;

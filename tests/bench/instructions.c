@@ -42,7 +42,7 @@ static void burst_make(struct burst *burst, const struct scene *scene, u32 numbe
 
 int main(void)
 {
-	static const struct scene_shape shape = {1, 10, BURST * BURSTS};
+	static const struct scene_shape shape = {1, 10, BURST * BURSTS, false};
 	struct burst burst = {.station = {.mac = SCENE_MAC}};
 	struct report_worker *report;
 	struct scene scene;

@@ -14,7 +14,6 @@
 #include "dataplane/core/csum.h"
 #include "dataplane/core/wire.h"
 
-#define VIP_NETWORK 0xc6120000u    /* 198.18.0.0/15: RFC 2544 */
 #define CLIENT_NETWORK 0x0b000000u /* 11.0.0.0/8 */
 #define FLOW_TIMEOUT_MS 300000
 
@@ -34,6 +33,17 @@ static void must_0(int err, const char *what)
 	exit(1);
 }
 
+static void service_write(FILE *out, const char *name, u32 vip, const char *protocol, u32 port,
+			  u32 backends_count)
+{
+	fprintf(out,
+		"  - name: %s%u\n    vip: 198.18.0.%u\n    protocol: %s\n    port: %u\n"
+		"    table_size: 65537\n    backends:\n",
+		name, vip, vip, protocol, port);
+	for (u32 b = 0; b < backends_count; b++)
+		fprintf(out, "      - { address: 10.0.%u.%u }\n", b / 250, 1 + b % 250);
+}
+
 static void text_write(FILE *out, const struct scene_shape *shape)
 {
 	fputs("version: 1\nfleet_seed: 000102030405060708090a0b0c0d0e0f\n"
@@ -41,14 +51,10 @@ static void text_write(FILE *out, const struct scene_shape *shape)
 	      "        mac: \"02:00:00:00:00:01\", gateway_mac: \"02:00:00:00:00:02\" }\n"
 	      "services:\n",
 	      out);
-	for (u32 s = 1; s <= shape->services_count; s++) {
-		fprintf(out,
-			"  - name: s%u\n    vip: 198.18.0.%u\n    protocol: tcp\n    port: 80\n"
-			"    table_size: 65537\n    backends:\n",
-			s, s);
-		for (u32 b = 0; b < shape->backends_count; b++)
-			fprintf(out, "      - { address: 10.0.%u.%u }\n", b / 250, 1 + b % 250);
-	}
+	for (u32 s = 1; s <= shape->services_count; s++)
+		service_write(out, "s", s, "tcp", 80, shape->backends_count);
+	if (shape->with_udp)
+		service_write(out, "u", 1, "udp", 53, shape->backends_count);
 }
 
 static struct config *config_make(const struct scene_shape *shape)
@@ -117,7 +123,8 @@ static void frame_make(u8 frame[static SCENE_FRAME_BYTES], u32 flow, u32 service
 		.protocol = PROTOCOL_TCP,
 		/* The multiplier is odd: every flow of up to 2^24 has an address of its own. */
 		.source = BE32(CLIENT_NETWORK | (flow * 0x9e3779u & 0xffffff)),
-		.destination = BE32(VIP_NETWORK + 1 + fastrange32(random >> 32, services_count)),
+		.destination =
+			BE32(SCENE_VIP_NETWORK + 1 + fastrange32(random >> 32, services_count)),
 	};
 	struct tcp_header tcp = {
 		.source_port = BE16(port),

@@ -11,6 +11,7 @@
 #include "dataplane/state/report.h"
 
 #define SCENE_FRAME_BYTES 64
+#define SCENE_VIP_NETWORK 0xc6120000u /* 198.18.0.0/15: RFC 2544; the first VIP ends in 1 */
 #define SCENE_MAC                                                                                  \
 	{                                                                                          \
 		0x02, 0, 0, 0, 0, 0x01                                                             \
@@ -20,6 +21,7 @@ struct scene_shape {
 	u32 services_count; /* at most 254; each has all the backends, so they share one table */
 	u32 backends_count;
 	u32 flows_count;
+	bool with_udp; /* one more service beside the first: UDP to port 53 */
 };
 
 struct scene {

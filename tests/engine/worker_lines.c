@@ -294,7 +294,7 @@ static int lines_judge(void)
 
 int main(void)
 {
-	static const struct scene_shape shape = {1, 10, FLOWS};
+	static const struct scene_shape shape = {1, 10, FLOWS, false};
 	struct scene scene;
 	int status;
 

@@ -7,7 +7,7 @@
  * the first left in a table where seven share a bucket. */
 #include "dataplane/burst/burst.h"
 
-#include "tests/unit/fixture.h"
+#include "tests/fuzz/check.h"
 
 enum { FLOW_BUCKETS = 20 };
 
@@ -51,24 +51,20 @@ static u32 read_frames(const uint8_t *data, size_t size, struct input inputs[sta
 	return count;
 }
 
+static void check_inside(const struct burst *burst, u32 i, const struct input *input)
+{
+	frame_require(burst->frame[i] >= input->together);
+	frame_require(burst->frame[i] + burst->frame_bytes[i] <=
+		      input->together + input->headroom + input->len);
+	frame_require(burst->contiguous_bytes[i] == burst->frame_bytes[i]);
+}
+
 /* What went out lies inside its block, holds the packet that came in, and says one length. */
 static void check_forwarded(const struct burst *burst, u32 i, const struct input *input)
 {
-	const u8 *frame = burst->frame[i], *outer = frame + 14;
-	u32 overhead = encap_overhead(burst->backend[i]);
-
-	frame_require(frame >= input->together);
-	frame_require(frame + burst->frame_bytes[i] <=
-		      input->together + input->headroom + input->len);
-	frame_require(burst->frame_bytes[i] == 14 + overhead + burst->l3_len[i]);
-	frame_require(burst->contiguous_bytes[i] == burst->frame_bytes[i]);
-	frame_require(memcmp(outer + overhead, input->bytes + 14, burst->l3_len[i]) == 0);
-	if (frame[12] == 0x86) {
-		frame_require(get16(outer + 4) + 40 == burst->frame_bytes[i] - 14);
-	} else {
-		frame_require(get16(outer + 2) == burst->frame_bytes[i] - 14);
-		frame_require(frame_ipv4_is_sealed(outer));
-	}
+	check_inside(burst, i, input);
+	check_wrapped(burst->frame[i], burst->frame_bytes[i], burst->backend[i],
+		      input->bytes + check_l3_offset(input->bytes, input->len), burst->l3_len[i]);
 }
 
 static void check_kept(const struct burst *burst, u32 i, const struct input *input)
@@ -83,13 +79,38 @@ static void check_kept(const struct burst *burst, u32 i, const struct input *inp
 static void check_replied(const struct burst *burst, u32 i, const struct input *input,
 			  const struct outcome *outcome)
 {
-	const u8 *frame = burst->frame[i];
-
-	frame_require(frame >= input->together);
-	frame_require(frame + burst->frame_bytes[i] <=
-		      input->together + input->headroom + input->len);
+	check_inside(burst, i, input);
 	frame_require(burst->frame_bytes[i] == outcome->frame_bytes);
-	frame_require(memcmp(frame, outcome->frame, outcome->frame_bytes) == 0);
+	frame_require(memcmp(burst->frame[i], outcome->frame, outcome->frame_bytes) == 0);
+	check_reply(outcome->verdict, input->bytes, input->len, burst->frame[i],
+		    burst->frame_bytes[i]);
+}
+
+/* Every packet is counted by exactly one verdict, and what is forwarded by its service and its
+ * backend too. */
+static void check_counted(struct burst *burst)
+{
+	enum { TRAFFICS = 64 };
+	static struct report_worker *counted;
+	size_t bytes = sizeof(*counted) + TRAFFICS * sizeof(struct report_traffic);
+	u64 verdicts = 0, packets = 0, forwarded = 0;
+
+	if (!counted)
+		counted = aligned_alloc(64, bytes);
+	frame_require(counted != NULL);
+	memset(counted, 0, bytes);
+	burst_count(burst, 0, burst->count, counted);
+	frame_require(counted->verdicts[VERDICT_COUNT] == 0);
+	for (u32 v = 0; v < VERDICT_COUNT; v++) {
+		verdicts += counted->verdicts[v];
+		if (verdict_action((enum verdict)v) == ACTION_FORWARD)
+			forwarded += counted->verdicts[v];
+	}
+	for (u32 i = 0; i < TRAFFICS; i++)
+		packets += counted->traffic[i].packets;
+	frame_require(verdicts == burst->count && packets == 2 * forwarded);
+	for (u32 i = 0; i < burst->count; i++)
+		frame_require(counted->verdicts[burst->verdict[i]]-- > 0);
 }
 
 static void check_packet(struct fixture *reference, const struct burst *burst, u32 i,
@@ -136,6 +157,8 @@ static void run_burst(struct fixture *together, struct fixture *alone, const uin
 		free(inputs[i].together);
 		free(inputs[i].alone);
 	}
+	check_counted(&burst);
+	frame_require(memcmp(&together->recent, &alone->recent, sizeof(together->recent)) == 0);
 	frame_require(memcmp(together->env.flows, alone->env.flows,
 			     FLOW_BUCKETS * sizeof(struct flow_bucket)) == 0);
 }
@@ -150,8 +173,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (size == 0)
 		return 0;
-	memset(together->env.flows, 0, FLOW_BUCKETS * sizeof(struct flow_bucket));
-	memset(alone->env.flows, 0, FLOW_BUCKETS * sizeof(struct flow_bucket));
+	check_forget(together);
+	check_forget(alone);
 	apply_settings(together, data[0]);
 	apply_settings(alone, data[0]);
 	for (u32 round = 0; round < 2; round++)

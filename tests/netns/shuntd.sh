@@ -199,6 +199,7 @@ done
 is "explain" "$(jq -r .service "$work/view")" web
 is "slots" "$(service '.backends | map(.slots) | add')" 65537
 is "no packet" "$(get 'explain?packet=nonsense' | jq -r 'has("error")')" true
+is "no text" "$(get 'explain?packet=%ff%fe' | jq -r 'has("error")')" true
 is "no endpoint" "$(get nothing | jq -r 'has("error")')" true
 is "wrong method" "$(post status | jq -r .error)" "/v1/status wants GET"
 get config >"$work/rendered.yaml"

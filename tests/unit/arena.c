@@ -355,36 +355,6 @@ static void spoil_service(struct random *random, struct service *service, u64 si
 	}
 }
 
-/* Follows everything that a packet could make the core follow; the sanitizer watches. */
-static u64 follow_everything(const struct tables *tables)
-{
-	struct env env = {.tables = *tables};
-	u64 sum = 0;
-
-	for (u32 i = 0; i < tables->buckets_count * SERVICE_BUCKET_KEYS; i++) {
-		const struct service *service = &tables->services[i];
-		static const u32 hashes[] = {0, 0x7fffffff, 0xffffffff};
-
-		sum += tables->buckets[i / SERVICE_BUCKET_KEYS].keys[i % SERVICE_BUCKET_KEYS];
-		for (u32 k = 0; k < ARRAY_LEN(hashes); k++) {
-			u32 slot = maglev_slot(hashes[k], service->maglev_size);
-			u16 number = env_maglev(&env, service->maglev_offset, slot);
-
-			sum += number + env_maglev(&env, service->previous_offset, slot);
-			sum += env_backend(&env, service, number) != NULL;
-		}
-		for (u32 number = 0; number <= 0xffff; number += 0x0fff)
-			sum += env_backend(&env, service, (u16)number) != NULL;
-		if (service->kind == SERVICE_ACTIVE) {
-			assert_true(service->counter < ARENA_HELP_COUNTERS);
-			assert_true(service->number <= tables->highest_service_number);
-		}
-	}
-	for (u32 i = 0; i < tables->backends_count; i++)
-		assert_true(tables->backends[i].counter < ARENA_HELP_COUNTERS);
-	return sum;
-}
-
 /* Signed like any other, but leading anywhere. */
 static void no_root_leads_outside(void **state)
 {
@@ -411,7 +381,7 @@ static void no_root_leads_outside(void **state)
 				(u32)random_value(&random, watched.view.size_bytes);
 		arena_help_sign(&watched.help);
 		if (arena_tables(&watched.view, watched.help.root_offset, &tables) == 0) {
-			sum += follow_everything(&tables);
+			sum += arena_help_follow(&tables);
 			accepted++;
 		} else {
 			refused++;

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "dataplane/state/arena.h"
+#include "dataplane/state/env_user.h"
 #include "tests/unit/fixture.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -118,6 +118,36 @@ static inline void arena_help_free(struct arena_help *help)
 {
 	munmap(help->base, help->size_bytes);
 	close(help->fd);
+}
+
+/* Follows everything that a packet could make the core follow; the sanitizer watches. */
+static inline u64 arena_help_follow(const struct tables *tables)
+{
+	struct env env = {.tables = *tables};
+	u64 sum = 0;
+
+	for (u32 i = 0; i < tables->buckets_count * SERVICE_BUCKET_KEYS; i++) {
+		const struct service *service = &tables->services[i];
+		static const u32 hashes[] = {0, 0x7fffffff, 0xffffffff};
+
+		sum += tables->buckets[i / SERVICE_BUCKET_KEYS].keys[i % SERVICE_BUCKET_KEYS];
+		for (u32 k = 0; k < ARRAY_LEN(hashes); k++) {
+			u32 slot = maglev_slot(hashes[k], service->maglev_size);
+			u16 number = env_maglev(&env, service->maglev_offset, slot);
+
+			sum += number + env_maglev(&env, service->previous_offset, slot);
+			sum += env_backend(&env, service, number) != NULL;
+		}
+		for (u32 number = 0; number <= 0xffff; number += 0x0fff)
+			sum += env_backend(&env, service, (u16)number) != NULL;
+		if (service->kind == SERVICE_ACTIVE) {
+			frame_require(service->counter < ARENA_HELP_COUNTERS);
+			frame_require(service->number <= tables->highest_service_number);
+		}
+	}
+	for (u32 i = 0; i < tables->backends_count; i++)
+		frame_require(tables->backends[i].counter < ARENA_HELP_COUNTERS);
+	return sum;
 }
 
 #endif

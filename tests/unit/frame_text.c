@@ -122,10 +122,21 @@ static void makes_the_first_packet_of_a_flow(void **state)
 	assert_int_equal(frame[20], 17);
 }
 
+/* Whatever was asked stands in the answer, which is JSON: no byte of it may spoil that. */
+static void quotes_only_what_can_be_said(void **state)
+{
+	u8 frame[FRAME_OF_FLOW_MAX];
+
+	assert_int_equal(frame_from_flow("tcp \xff\xfe\n:1 'x", frame, message, sizeof(message)),
+			 -1);
+	assert_non_null(strstr(message, "cannot read 'tcp ???:1 'x';"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_plain_digits),
+		cmocka_unit_test(quotes_only_what_can_be_said),
 		cmocka_unit_test(reads_dumps),
 		cmocka_unit_test(refuses_what_may_be_misread),
 		cmocka_unit_test(ends_where_the_room_does),

@@ -86,6 +86,39 @@ static void nobody_waits_for_long(void **state)
 	assert_false(hold_expire(&waiting->hold, now_ms + 9 * HOLD_MS, &waiting->out));
 }
 
+/* Its first fragment came, and was pushed out of the table before it: back in its place it would be
+ * released again at once, and so on. */
+static void what_is_released_does_not_wait_again(void **state)
+{
+	struct waiting *waiting = *state;
+
+	put(waiting, "a1", 0xa00, 1);
+	put(waiting, "a2", 0xa00, 1);
+	first_comes(waiting, 0xa00);
+	assert_string_equal(released(waiting), "a1");
+	assert_false(put(waiting, "a1", 0xa00, 1));
+	assert_string_equal(released(waiting), "a2");
+	assert_false(put(waiting, "a2", 0xa00, 1));
+	assert_true(hold_pending(&waiting->hold, &waiting->recent));
+	assert_string_equal(released(waiting), "");
+	assert_false(hold_pending(&waiting->hold, &waiting->recent));
+	assert_true(put(waiting, "a3", 0xa00, 2));
+}
+
+/* A first fragment that came while nobody waited is no news to who waits later. */
+static void what_came_long_ago_releases_nobody(void **state)
+{
+	struct waiting *waiting = *state;
+
+	assert_false(hold_pending(&waiting->hold, &waiting->recent));
+	first_comes(waiting, 0xa00);
+	assert_true(hold_pending(&waiting->hold, &waiting->recent));
+	assert_string_equal(released(waiting), "");
+	put(waiting, "a1", 0xa00, 1);
+	assert_string_equal(released(waiting), "");
+	assert_int_equal(waiting->hold.count, 1);
+}
+
 static void places_are_few(void **state)
 {
 	struct waiting *waiting = *state;
@@ -95,6 +128,7 @@ static void places_are_few(void **state)
 	assert_false(put(waiting, "y", 0xff00, 0));
 	first_comes(waiting, 0x100);
 	assert_string_equal(released(waiting), "x");
+	assert_string_equal(released(waiting), "");
 	assert_true(put(waiting, "y", 0xff00, 0));
 }
 
@@ -104,6 +138,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_first_one_releases_its_own_in_order, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_released_does_not_wait_again, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_came_long_ago_releases_nobody, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(places_are_few, setup, teardown),
 	};
 
