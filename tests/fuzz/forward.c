@@ -9,7 +9,7 @@
 
 #include "tests/fuzz/check.h"
 
-enum { FLOW_BUCKETS = 20 };
+enum { FLOW_BUCKETS = FIXTURE_HIGHEST_NUMBER + 1 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,7 +13,12 @@
 
 #include "tests/fuzz/check.h"
 
-enum { FLOW_BUCKETS = 20, DATAGRAMS = 8, FRAGMENT_MAX = 14 + 48 + 8 + 1016, HEADROOM = 64 };
+enum {
+	FLOW_BUCKETS = FIXTURE_HIGHEST_NUMBER + 1,
+	DATAGRAMS = 8,
+	FRAGMENT_MAX = 14 + 48 + 8 + 1016,
+	HEADROOM = 64
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
  * before it are good ones, so that every input gets to where ICMP is read. */
 #include "tests/fuzz/check.h"
 
-enum { FLOW_BUCKETS = 20, MESSAGE_MAX = 1600 };
+enum { FLOW_BUCKETS = FIXTURE_HIGHEST_NUMBER + 1, MESSAGE_MAX = 1600 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
