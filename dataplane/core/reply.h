@@ -6,7 +6,7 @@
  *
  * As with forward_fits and encap_write, the first step decides and copies out what it needs, the
  * engine then makes the room (a reply may begin before its frame, and end before it), and the
- * last step only writes. None of it is on the way of a packet that has a service. */
+ * last step only writes. None of it is on the way of a packet that is forwarded. */
 #ifndef SHUNT_CORE_REPLY_H
 #define SHUNT_CORE_REPLY_H
 
