@@ -10,7 +10,7 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt replay -f FILE [--engine core|dpdk] --in IN.pcap\n"
+		"usage: shunt replay -f FILE [--engine core|dpdk|xdp] --in IN.pcap\n"
 		"                    [--out OUT.pcap] [--json]\n\n"
 		"Runs each frame of IN.pcap, in order, through an engine with the tables of FILE,\n"
 		"all backends healthy, the capture's time stamps as time. OUT.pcap gets what was\n"
@@ -176,7 +176,8 @@ static void tell_summary(const struct replay *replay)
 			       verdict_reason((enum verdict)i), verdict_text((enum verdict)i));
 }
 
-static int run(struct replay *replay, const char *engine)
+/* program: the engine's; NULL: the core by itself. */
+static int run(struct replay *replay, const char *program)
 {
 	struct offline offline;
 	int code = offline_open(replay->file, &offline);
@@ -185,8 +186,7 @@ static int run(struct replay *replay, const char *engine)
 	if (code == CLI_OK)
 		code = open_out(replay);
 	if (code == CLI_OK)
-		code = strcmp(engine, "core") == 0 ? replay_by_core(replay)
-						   : replay_by_dpdk(replay);
+		code = program ? replay_by_engine(replay, program) : replay_by_core(replay);
 	if (code == CLI_OK && !replay->json)
 		tell_summary(replay);
 	code = close_out(replay, code);
@@ -236,11 +236,13 @@ int cli_replay(int argc, char **argv)
 		usage(stderr);
 		return CLI_USAGE;
 	}
-	if (strcmp(engine, "core") != 0 && strcmp(engine, "dpdk") != 0) {
-		fprintf(stderr,
-			"shunt: there is no engine '%s' in this version; use core or dpdk\n",
-			engine);
-		return CLI_USAGE;
-	}
-	return run(&replay, engine);
+	if (strcmp(engine, "core") == 0)
+		return run(&replay, NULL);
+	if (strcmp(engine, "dpdk") == 0)
+		return run(&replay, "shunt-dpdk");
+	if (strcmp(engine, "xdp") == 0)
+		return run(&replay, "shunt-xdp");
+	fprintf(stderr, "shunt: nothing replays by an engine '%s'; use core, dpdk or xdp\n",
+		engine);
+	return CLI_USAGE;
 }

@@ -36,9 +36,9 @@ struct replay {
 void replay_tell(struct replay *replay, const struct replay_record *record,
 		 const struct timeval *time, const u8 *frame, u32 frame_bytes);
 
-/* Runs the whole capture; returns the exit code. */
+/* Runs the whole capture; returns the exit code. An engine is a program: shunt-dpdk, shunt-xdp. */
 int replay_by_core(struct replay *replay);
-int replay_by_dpdk(struct replay *replay);
+int replay_by_engine(struct replay *replay, const char *program);
 
 /* Opens a capture of Ethernet frames, or says why not and returns NULL. */
 pcap_t *replay_open(const char *path);

@@ -44,11 +44,12 @@ static inline u32 be32_to_cpu(be32 x)
  * functions take fewer arguments. */
 #ifdef __bpf__
 #define apart always_inline
+#define rarely_called always_inline __attribute__((unused))
 #else
 #define apart __attribute__((noinline))
+#define rarely_called __attribute__((noinline, cold, unused))
 #endif
 
-#define rarely_called __attribute__((noinline, cold, unused))
 #define packed_struct __attribute__((packed, may_alias, aligned(1)))
 #define cache_aligned __attribute__((aligned(64)))
 #define prefetch_read(p) __builtin_prefetch((p), 0, 3)

@@ -4,7 +4,7 @@
 #ifndef SHUNT_DPDK_ANNOUNCE_H
 #define SHUNT_DPDK_ANNOUNCE_H
 
-#include "dataplane/dpdk/attachment.h"
+#include "dataplane/session/attachment.h"
 #include "dataplane/dpdk/port.h"
 
 struct announce_vip;

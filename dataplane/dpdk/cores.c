@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 
 #define ISOLATED_PATH "/sys/devices/system/cpu/isolated"
 

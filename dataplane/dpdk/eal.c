@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define HUGE_PAGES_DIR "/sys/kernel/mm/hugepages/hugepages-2048kB/"

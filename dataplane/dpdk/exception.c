@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "dataplane/dpdk/device_check.h"
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/dpdk/tap.h"
 #include "dataplane/dpdk/worker.h"
 

@@ -20,10 +20,10 @@
 #include "config/config.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/exception.h"
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/dpdk/options.h"
 #include "dataplane/dpdk/replay.h"
-#include "dataplane/dpdk/session.h"
+#include "dataplane/dpdk/engine.h"
 
 /* --- Configuration -------------------------------------------------------------------- */
 
@@ -258,8 +258,9 @@ static int forward(struct program *program, const struct config_dataplane *confi
 			&program->ports, flow_tick_ms(config->flow_timeout_ms));
 	*session = (struct session){
 		.run_dir = run_dir,
-		.ports = &program->ports,
-		.workers = &program->workers,
+		.engine = &dpdk_engine,
+		.context = &program->workers,
+		.workers_count = program->workers.count,
 		.flows = program->flows.header ? &program->flows : NULL,
 	};
 	if (session_open(session) < 0) {
@@ -319,6 +320,7 @@ int main(int argc, char **argv)
 	struct config *config;
 	int status;
 
+	message_program = "shunt-dpdk";
 	switch (options_parse(argc, argv, &options)) {
 	case OPTIONS_DONE:
 		return EX_OK;

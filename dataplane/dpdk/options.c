@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/state/arena.h"
 #include "version.h"
 

@@ -22,7 +22,7 @@
 #include "dataplane/dpdk/device_check.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/lane.h"
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 
 #define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
 #define PRIVATE_BYTES 24

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pcap/pcap.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,14 +22,13 @@
 
 #include "dataplane/burst/replay.h"
 #include "dataplane/core/forward.h"
-#include "dataplane/dpdk/attachment.h"
+#include "dataplane/session/attachment.h"
 #include "dataplane/dpdk/eal.h"
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/dpdk/relay.h"
-#include "dataplane/dpdk/session.h"
-
-#define ATTACH_TIMEOUT_MS 10000
-#define TRACE_RECORDS 512
+#include "dataplane/dpdk/engine.h"
+#include "dataplane/session/handover.h"
+#include "dataplane/session/trace.h"
 
 struct replay {
 	const struct options *options;
@@ -53,8 +51,7 @@ struct replay {
 		u32 n;
 	} held[HOLD_MAX];
 	u32 held_count;
-	struct replay_record trace[TRACE_RECORDS];
-	u32 trace_count;
+	struct trace trace;
 };
 
 /* --- Files ---------------------------------------------------------------------------- */
@@ -161,55 +158,16 @@ static int device_open(struct replay *replay, const struct config_dataplane *con
 
 /* --- Tables --------------------------------------------------------------------------- */
 
-/* The one message that answers our HELLO. */
-static int arena_receive(int socket, int *arena_fd, char *text, size_t text_bytes)
-{
-	struct pollfd poll_fd = {.fd = socket, .events = POLLIN};
-	struct attach_message offer;
-	int fds[ATTACH_FDS_MAX];
-	int err;
-
-	if (poll(&poll_fd, 1, ATTACH_TIMEOUT_MS) != 1)
-		err = -ETIMEDOUT;
-	else
-		err = attach_receive(socket, &offer, fds);
-	if (err) {
-		snprintf(text, text_bytes, "no tables came by descriptor %d: %s", socket,
-			 strerror(-err));
-		return err;
-	}
-	if (fds[1] >= 0)
-		close(fds[1]);
-	*arena_fd = fds[0];
-	if (offer.kind == ATTACH_ARENA && fds[0] >= 0)
-		return 0;
-	if (fds[0] >= 0)
-		close(fds[0]);
-	snprintf(text, text_bytes, "descriptor %d brings no tables: %s", socket,
-		 offer.kind == ATTACH_REFUSED ? offer.text : "another message");
-	return -EPROTO;
-}
-
 static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 {
 	int socket = replay->options->attach_fd;
 	struct env *env = &replay->relay.env;
 	struct attach_message hello;
 	u64 root_offset = 0;
-	int arena_fd, err;
+	int err;
 
-	session_hello(&replay->ports, 0, &hello);
-	err = attach_send(socket, &hello, NULL, 0);
-	if (err) {
-		snprintf(text, text_bytes, "nobody listens at descriptor %d: %s", socket,
-			 strerror(-err));
-		return err;
-	}
-	err = arena_receive(socket, &arena_fd, text, text_bytes);
-	if (err)
-		return err;
-	err = attachment_create(arena_fd, 1, &replay->attachment, text, text_bytes);
-	close(arena_fd);
+	workers_hello(&replay->ports, &hello);
+	err = handover_take(socket, &hello, &replay->attachment, text, text_bytes);
 	if (err)
 		return err;
 	env->recent = &replay->recent;
@@ -246,33 +204,6 @@ static int attach(struct replay *replay, const struct config_dataplane *config)
 
 /* --- The capture ---------------------------------------------------------------------- */
 
-static int trace_flush(struct replay *replay)
-{
-	const u8 *bytes = (const u8 *)replay->trace;
-	size_t left = replay->trace_count * sizeof(replay->trace[0]);
-
-	while (left > 0) {
-		ssize_t written = write(replay->options->trace_fd, bytes, left);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0) {
-			message("cannot write the trace: %s", strerror(errno));
-			return EX_IOERR;
-		}
-		bytes += written;
-		left -= (size_t)written;
-	}
-	replay->trace_count = 0;
-	return EX_OK;
-}
-
-static int trace_add(struct replay *replay, const struct replay_record *record)
-{
-	replay->trace[replay->trace_count++] = *record;
-	return replay->trace_count < TRACE_RECORDS ? EX_OK : trace_flush(replay);
-}
-
 /* Tells what became of frame number n, which is number i of the last burst. */
 static int trace_frame(struct replay *replay, u32 i, u32 n, u32 released_by)
 {
@@ -287,7 +218,7 @@ static int trace_frame(struct replay *replay, u32 i, u32 n, u32 released_by)
 		.released_by = released_by,
 	};
 
-	return trace_add(replay, &record);
+	return trace_add(&replay->trace, &record);
 }
 
 /* Frames that are held are told when they go. */
@@ -340,7 +271,7 @@ static int expire(struct replay *replay, struct report_worker *report)
 
 	while (status == EX_OK && (mbuf = relay_expire(&replay->relay, report))) {
 		record.n = held_number(replay, mbuf);
-		status = trace_add(replay, &record);
+		status = trace_add(&replay->trace, &record);
 	}
 	return status;
 }
@@ -415,7 +346,7 @@ static int capture_run(struct replay *replay)
 	if (status == EX_OK)
 		status = expire(replay, report_worker(&replay->attachment->report, 0));
 	if (status == EX_OK)
-		status = trace_flush(replay);
+		status = trace_flush(&replay->trace);
 	if (status == EX_OK && replay->broken_off)
 		message("%s breaks off after frame %u", replay->options->in_path, replay->n);
 	return status;
@@ -426,8 +357,11 @@ int replay_run(const struct options *options, const struct config_dataplane *con
 	static struct replay replay;
 	int status;
 
-	replay =
-		(struct replay){.options = options, .in_fd = -1, .out_fd = -1, .flows = {.fd = -1}};
+	replay = (struct replay){.options = options,
+				 .in_fd = -1,
+				 .out_fd = -1,
+				 .flows = {.fd = -1},
+				 .trace = {.fd = options->trace_fd}};
 	signal(SIGPIPE, SIG_IGN);
 	status = files_open(&replay);
 	if (status == EX_OK)

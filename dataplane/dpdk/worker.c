@@ -238,11 +238,6 @@ bool worker_uses_elder(const struct worker *worker)
 	return __atomic_load_n(&worker->elder, __ATOMIC_ACQUIRE) != NULL; /* elder_leave() */
 }
 
-u64 worker_tick_now(const struct worker *worker)
-{
-	return flow_tick_of(clock_now_ms(), worker->clock.tick_ms);
-}
-
 int worker_start(struct worker *worker)
 {
 	int err;

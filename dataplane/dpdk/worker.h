@@ -3,7 +3,7 @@
 #ifndef SHUNT_DPDK_WORKER_H
 #define SHUNT_DPDK_WORKER_H
 
-#include "dataplane/dpdk/attachment.h"
+#include "dataplane/session/attachment.h"
 #include "dataplane/dpdk/relay.h"
 
 /* The time, read once a tick of flow ages and by cycle counter between. */
@@ -48,9 +48,6 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 
 /* Whether it may still look into a predecessor's flow tables. */
 bool worker_uses_elder(const struct worker *worker);
-
-/* The present tick of flow ages. */
-u64 worker_tick_now(const struct worker *worker);
 
 /* Starts it on its lcore, if it doesn't run: without tables it serves the kernel alone.
  * Main thread. Returns 0 or -errno. */

@@ -38,8 +38,9 @@ struct flow_others {
 
 /* Looks into one bucket. Where it knows the flow, alive and heard of more lately than *age ticks
  * ago, sets *age and *number. The entry is read once: its writer may be at work. */
-static inline void flow_elder_look(const struct flow_bucket *bucket, const struct flow_key *key,
-				   u32 choice, u8 last_tick, u32 *age, u16 *number)
+static always_inline void flow_elder_look(const struct flow_bucket *bucket,
+					  const struct flow_key *key, u32 choice, u8 last_tick,
+					  u32 *age, u16 *number)
 {
 	u32 slot = flow_bucket_find(bucket, key, choice);
 	u64 entry;

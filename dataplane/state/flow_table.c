@@ -33,33 +33,44 @@ static struct flow_tables tables_of(void *base, const struct flow_table_header *
 	};
 }
 
-/* Of a whole file with this layout, whose numbers are within their bounds. */
-static size_t file_bytes(u32 workers_count, u32 buckets_count)
+u64 flow_tables_bytes(u32 workers_count, u32 buckets_count)
 {
 	return FLOW_TABLE_HEADER_BYTES +
 	       (size_t)workers_count * buckets_count * FLOW_TABLE_BUCKET_BYTES;
 }
 
-int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
+u32 flow_tables_buckets(u64 flows, u32 workers_count)
 {
 	u64 buckets = flows / workers_count * 2 / FLOW_BUCKET_ENTRIES + 1;
-	struct memory memory;
-	int err;
 
 	if (buckets < FLOW_TABLE_MIN_BUCKETS)
-		buckets = FLOW_TABLE_MIN_BUCKETS;
-	if (buckets > FLOW_TABLE_MAX_BUCKETS)
-		return -E2BIG;
-	err = memory_create("shunt-flows", file_bytes(workers_count, (u32)buckets), &memory);
-	if (err)
-		return err;
-	*(struct flow_table_header *)memory.base = (struct flow_table_header){
+		return FLOW_TABLE_MIN_BUCKETS;
+	return buckets <= FLOW_TABLE_MAX_BUCKETS ? (u32)buckets : 0;
+}
+
+static struct flow_table_header layout_of(u32 workers_count, u32 buckets_count, u64 timeout_ms)
+{
+	return (struct flow_table_header){
 		.magic = FLOW_TABLE_MAGIC,
 		.abi = FLOW_TABLE_ABI,
 		.workers_count = workers_count,
-		.buckets_count = (u32)buckets,
+		.buckets_count = buckets_count,
 		.tick_ms = flow_tick_ms(timeout_ms),
 	};
+}
+
+int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
+{
+	u32 buckets = flow_tables_buckets(flows, workers_count);
+	struct memory memory;
+	int err;
+
+	if (buckets == 0)
+		return -E2BIG;
+	err = memory_create("shunt-flows", flow_tables_bytes(workers_count, buckets), &memory);
+	if (err)
+		return err;
+	*(struct flow_table_header *)memory.base = layout_of(workers_count, buckets, timeout_ms);
 	err = memory_seal(&memory, FLOW_TABLE_SEALS);
 	if (err)
 		return err;
@@ -86,7 +97,31 @@ void flow_tables_destroy(struct flow_tables *tables)
 
 int flow_tables_deposit(const struct flow_tables *tables)
 {
-	return memory_reopen(tables->fd); /* ours carries the lock */
+	int copy;
+
+	if (!tables->kernel)
+		return memory_reopen(tables->fd); /* ours carries the lock */
+	copy = fcntl(tables->fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : copy;
+}
+
+/* A BPF map never changes its size; the kernel refuses to map more than it has. Its header says how
+ * much that must be. */
+static const char *map_fault(int fd, size_t *size_bytes)
+{
+	const struct flow_table_header *header =
+		mmap(NULL, FLOW_TABLE_HEADER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	u32 workers_count, buckets_count;
+
+	if (header == MAP_FAILED)
+		return "they cannot be mapped";
+	workers_count = header->workers_count;
+	buckets_count = header->buckets_count;
+	munmap((void *)(size_t)header, FLOW_TABLE_HEADER_BYTES);
+	if (workers_count > FLOW_TABLE_MAX_WORKERS || buckets_count > FLOW_TABLE_MAX_BUCKETS)
+		return "their header is wrong";
+	*size_bytes = (flow_tables_bytes(workers_count, buckets_count) + 4095) / 4096 * 4096;
+	return NULL;
 }
 
 static const char *file_fault(int fd, size_t *size_bytes)
@@ -94,6 +129,8 @@ static const char *file_fault(int fd, size_t *size_bytes)
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat stat;
 
+	if (memory_is_map(fd))
+		return map_fault(fd, size_bytes);
 	if (seals < 0 || (seals & FLOW_TABLE_SEALS) != FLOW_TABLE_SEALS || fstat(fd, &stat) < 0)
 		return "they are not in a sealed file";
 	*size_bytes = (size_t)stat.st_size;
@@ -120,7 +157,7 @@ static const char *bounds_fault(const struct flow_table_header *layout, size_t s
 	    layout->buckets_count < FLOW_TABLE_MIN_BUCKETS ||
 	    layout->buckets_count > FLOW_TABLE_MAX_BUCKETS || layout->tick_ms == 0)
 		return "their header is wrong";
-	if (size_bytes < file_bytes(layout->workers_count, layout->buckets_count))
+	if (size_bytes < flow_tables_bytes(layout->workers_count, layout->buckets_count))
 		return "they are smaller than their header says";
 	return NULL;
 }
@@ -152,6 +189,8 @@ static const char *inherit(int deposit, u32 tick_ms, u64 tick, struct flow_table
 
 	if (fault)
 		return fault;
+	if (memory_is_map(deposit))
+		return "they are the kernel's, whose program may still write them";
 	fd = memory_reopen(deposit);
 	if (fd < 0)
 		return "they cannot be opened";
@@ -227,6 +266,36 @@ void flow_tables_adopt(struct flow_tables *tables, u64 incarnation)
 	memset(tables->buckets, 0,
 	       (size_t)tables->workers_count * tables->buckets_count * sizeof(struct flow_bucket));
 	tables->header->incarnation = incarnation;
+}
+
+/* --- In the kernel -------------------------------------------------------------------- */
+
+static bool layout_usable(const struct flow_table_header *is,
+			  const struct flow_table_header *wanted, u64 tick)
+{
+	return is->magic == wanted->magic && is->abi == wanted->abi &&
+	       is->workers_count == wanted->workers_count &&
+	       is->buckets_count == wanted->buckets_count && is->tick_ms == wanted->tick_ms &&
+	       tick >= is->last_tick;
+}
+
+int flow_tables_open_kernel(int map_fd, u32 workers_count, u32 buckets_count, u64 timeout_ms,
+			    u64 tick, struct flow_tables *tables)
+{
+	const struct flow_table_header wanted = layout_of(workers_count, buckets_count, timeout_ms);
+	size_t size_bytes = flow_tables_bytes(workers_count, buckets_count);
+	void *base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	*tables = tables_of(base, &wanted, size_bytes, map_fd);
+	tables->kernel = true;
+	if (layout_usable(tables->header, &wanted, tick))
+		return 0;
+	memset(tables->buckets, 0,
+	       (size_t)workers_count * buckets_count * sizeof(struct flow_bucket));
+	*tables->header = wanted;
+	return 0;
 }
 
 /* --- For who only reads ---------------------------------------------------------------- */

@@ -38,6 +38,7 @@ struct flow_tables {
 	size_t size_bytes;
 	int fd;
 	bool huge;
+	bool kernel; /* in a BPF map, which the kernel's program works on too */
 };
 
 /* Milliseconds of one tick of a flow timeout. */
@@ -51,6 +52,18 @@ static inline u32 flow_tick_ms(u64 timeout_ms)
 int flow_tables_create(u64 flows, u32 workers_count, u64 timeout_ms, struct flow_tables *tables)
 	__attribute__((warn_unused_result));
 void flow_tables_destroy(struct flow_tables *tables);
+
+/* How many buckets each worker gets for so many entries over all, 0: too many; and the bytes of the
+ * whole. */
+u32 flow_tables_buckets(u64 flows, u32 workers_count);
+u64 flow_tables_bytes(u32 workers_count, u32 buckets_count);
+
+/* Maps tables in a BPF map of that many bytes, for writing: what they hold already where they are
+ * laid out like this and can be alive at `tick`, else they begin empty. The descriptor becomes the
+ * tables'. Returns 0 or -errno. */
+int flow_tables_open_kernel(int map_fd, u32 workers_count, u32 buckets_count, u64 timeout_ms,
+			    u64 tick, struct flow_tables *tables)
+	__attribute__((warn_unused_result));
 
 /* A descriptor for whoever keeps the tables beyond this process: it carries no lock. Returns it
  * or -errno. */

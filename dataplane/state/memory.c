@@ -92,3 +92,14 @@ int memory_reopen_read_only(int fd)
 {
 	return reopen(fd, O_RDONLY);
 }
+
+bool memory_is_map(int fd)
+{
+	static const char map[] = "anon_inode:bpf-map";
+	char path[64], target[sizeof(map)];
+	ssize_t bytes;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bytes = readlink(path, target, sizeof(target));
+	return bytes == sizeof(map) - 1 && memcmp(target, map, sizeof(map) - 1) == 0;
+}

@@ -29,4 +29,7 @@ void memory_release(struct memory *memory);
 int memory_reopen(int fd) __attribute__((warn_unused_result));
 int memory_reopen_read_only(int fd) __attribute__((warn_unused_result));
 
+/* Whether the descriptor is a BPF map's, which is never sealed and never changes its size. */
+bool memory_is_map(int fd);
+
 #endif

@@ -20,7 +20,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from scenario import IP, UDP, Ether, IPv6, Scenario, raw  # noqa: E402
+from scenario import IP, UDP, Ether, IPv6, Scenario, drop, raw  # noqa: E402
 from scapy.utils import RawPcapReader, RawPcapWriter  # noqa: E402
 
 # Reasons that no capture can bring about, and which test does.
@@ -80,6 +80,14 @@ def adopt(expected, came, fields):
     return raw(frame)
 
 
+def by_engine(expectation, engine):
+    """What an engine may make of a frame otherwise: the verdict list's column `engines`."""
+    if engine == "xdp" and expectation.released_by is not None:
+        # The kernel holds no fragment until its first one comes.
+        return drop("fragment")
+    return expectation
+
+
 def check_frame(n, expectation, result, frames):
     want = (expectation.verdict, expectation.reason)
     got = (result["verdict"], result["reason"])
@@ -130,11 +138,13 @@ def run(shunt, engines, name, directory):
         out = directory / f"{name}-{engine}.pcap"
         results, frames = replay(shunt, engine, HERE / name / "config.yaml", capture, out)
         assert len(results) == len(scenario.frames), f"{len(results)} frames told of"
-        for n, (_, _, expectation) in enumerate(scenario.frames):
+        expected = [by_engine(e, engine) for _, _, e in scenario.frames]
+        for n, expectation in enumerate(expected):
             check_frame(n, expectation, results[n], frames)
-        sent = sum(1 for _, _, e in scenario.frames if e.out is not None)
+        sent = sum(1 for e in expected if e.out is not None)
         assert len(frames) == sent, f"{engine}: {len(frames)} frames sent, expected {sent}"
-        outputs[engine] = out.read_bytes()
+        if all(by_engine(e, engine) is e for _, _, e in scenario.frames):
+            outputs[engine] = out.read_bytes()
         if engine == "core":
             check_explained(shunt, HERE / name / "config.yaml", capture, results)
     assert len(set(outputs.values())) == 1, "the engines' output files differ"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An arena that shuntd handed over, with the report that answers it: what a worker works with,
  * replaced as a whole. Workers only read it, but for their own blocks of the report. */
-#ifndef SHUNT_DPDK_ATTACHMENT_H
-#define SHUNT_DPDK_ATTACHMENT_H
+#ifndef SHUNT_SESSION_ATTACHMENT_H
+#define SHUNT_SESSION_ATTACHMENT_H
 
 #include "dataplane/state/arena.h"
 #include "dataplane/state/attach.h"

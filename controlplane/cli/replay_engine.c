@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Replay by the DPDK engine: the real shunt-dpdk on a net_pcap device, with this process in
- * shuntd's place at the other end of its socket. It traces what became of each frame; net_pcap
- * writes what it sent to a scratch file, from which frames are told in the order of the trace,
- * under their own time stamps (net_pcap writes the present ones). */
+/* Replay by an engine: the real shunt-dpdk on a net_pcap device, or the real program in the kernel
+ * under shunt-xdp, with this process in shuntd's place at the other end of its socket. The engine
+ * traces what became of each frame and writes what it sent to a scratch file, from which frames are
+ * told in the order of the trace, under their own time stamps (net_pcap writes the present ones). */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,22 +21,23 @@ struct child {
 	pid_t pid;
 	int session;      /* our end of the attach socket */
 	int trace;        /* our end of the trace pipe */
-	char scratch[64]; /* what net_pcap sent */
+	char scratch[64]; /* what the engine sent */
+	const char *program;
 };
 
-/* shunt-dpdk stands beside this program, or in the PATH. */
-static void exec_engine(char *const arguments[])
+/* The engine stands beside this program, or in the PATH. */
+static void exec_engine(const char *program, char *const arguments[])
 {
 	const char *slash = strrchr(program_invocation_name, '/');
 	char path[4096];
 
 	if (slash) {
-		snprintf(path, sizeof(path), "%.*s/shunt-dpdk",
-			 (int)(slash - program_invocation_name), program_invocation_name);
+		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - program_invocation_name),
+			 program_invocation_name, program);
 		execv(path, arguments);
 	}
-	execvp("shunt-dpdk", arguments);
-	fprintf(stderr, "shunt: cannot start shunt-dpdk: %s; is it installed?\n", strerror(errno));
+	execvp(program, arguments);
+	fprintf(stderr, "shunt: cannot start %s: %s; is it installed?\n", program, strerror(errno));
 	_exit(CLI_UNAVAILABLE);
 }
 
@@ -47,15 +48,21 @@ static void run_child(const struct replay *replay, const struct child *child, in
 
 	snprintf(session_text, sizeof(session_text), "%d", session);
 	snprintf(trace_text, sizeof(trace_text), "%d", trace);
-	char *arguments[] = {"shunt-dpdk",  "--replay",
-			     "-f",          (char *)(size_t)replay->file,
-			     "--attach-fd", session_text,
-			     "--trace-fd",  trace_text,
-			     "--in",        (char *)(size_t)replay->in,
-			     "--out",       (char *)(size_t)child->scratch,
+	char *arguments[] = {(char *)(size_t)child->program,
+			     "--replay",
+			     "-f",
+			     (char *)(size_t)replay->file,
+			     "--attach-fd",
+			     session_text,
+			     "--trace-fd",
+			     trace_text,
+			     "--in",
+			     (char *)(size_t)replay->in,
+			     "--out",
+			     (char *)(size_t)child->scratch,
 			     NULL};
 
-	exec_engine(arguments);
+	exec_engine(child->program, arguments);
 }
 
 static int make_scratch(struct child *child)
@@ -223,8 +230,8 @@ static int tell_all(struct replay *replay, const struct child *child,
 	int got = in && code == CLI_OK ? pcap_next_ex(in, &header, &bytes) : PCAP_ERROR_BREAK;
 
 	if (in && (got == 1 || code != CLI_OK)) {
-		fprintf(stderr, "shunt: shunt-dpdk's trace, the capture and what was sent do not "
-				"match\n");
+		fprintf(stderr, "shunt: %s's trace, the capture and what was sent do not match\n",
+			child->program);
 		code = CLI_UNAVAILABLE;
 	} else if (got == PCAP_ERROR) {
 		code = replay_broke_off(replay, in, (u32)count);
@@ -245,15 +252,15 @@ static int finish(struct child *child, int code)
 		close(child->session);
 	if (child->pid > 0 && waitpid(child->pid, &status, 0) == child->pid &&
 	    (!WIFEXITED(status) || WEXITSTATUS(status) != 0) && code == CLI_OK) {
-		fprintf(stderr, "shunt: shunt-dpdk failed\n");
+		fprintf(stderr, "shunt: %s failed\n", child->program);
 		code = CLI_UNAVAILABLE;
 	}
 	return code;
 }
 
-int replay_by_dpdk(struct replay *replay)
+int replay_by_engine(struct replay *replay, const char *program)
 {
-	struct child child = {.pid = -1, .session = -1, .trace = -1};
+	struct child child = {.pid = -1, .session = -1, .trace = -1, .program = program};
 	struct replay_record *records = NULL;
 	size_t count = 0;
 	pcap_t *readable = replay_open(replay->in);
@@ -267,7 +274,7 @@ int replay_by_dpdk(struct replay *replay)
 	if (!err)
 		err = attach(replay, &child);
 	if (err) {
-		fprintf(stderr, "shunt: no replay by shunt-dpdk: %s\n", strerror(-err));
+		fprintf(stderr, "shunt: no replay by %s: %s\n", program, strerror(-err));
 	} else {
 		records = read_trace(child.trace, &count);
 		child.trace = -1;

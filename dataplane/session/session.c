@@ -17,7 +17,7 @@
  * an ended dataplane left with shuntd; tables that are laid out otherwise are kept beside ours
  * until their last flow has timed out (flow_elder.h). Every report deposits ours there again, so a
  * shuntd that restarts has them as soon as it has us. */
-#include "dataplane/dpdk/session.h"
+#include "dataplane/session/session.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 
 #define RETRY_MS 200
 #define RETRY_REFUSED_MS 2000
@@ -92,22 +92,22 @@ static bool flows_pending(const struct session *session)
 static void release(struct session *session)
 {
 	struct attachment *newest = session->newest;
-	struct attachment *oldest = workers_oldest(session->workers, newest);
+	struct attachment *oldest = session->engine->oldest(session->context, newest);
 	struct flow_tables *flows = session->flows;
 
 	if (!oldest)
 		return;
 	release_older(oldest);
-	if (!flows_pending(session) || !workers_all_at(session->workers, newest))
+	if (!flows_pending(session) || !session->engine->all_at(session->context, newest))
 		return;
 	flow_tables_adopt(flows, newest->incarnation);
-	worker_allow_flows(newest, flows->buckets_count);
+	session->engine->allow_flows(session->context, newest, flows->buckets_count);
 }
 
 /* Unmaps a predecessor's flow tables when nobody looks into them any more. */
 static void elder_release(struct session *session)
 {
-	if (!session->elder.buckets || workers_use_elder(session->workers))
+	if (!session->elder.buckets || session->engine->uses_elder(session->context))
 		return;
 	flow_elder_release(&session->elder);
 	message("the flows of the dataplane before it are taken over or have timed out");
@@ -116,7 +116,7 @@ static void elder_release(struct session *session)
 /* When that is to be looked at. */
 static u64 elder_delay_ms(const struct session *session)
 {
-	u64 tick = worker_tick_now(&session->workers->list[0]);
+	u64 tick = flow_tick_of(now_ms(), session->flows->tick_ms);
 	u64 over = session->elder.last_tick + FLOW_TIMEOUT_TICKS + 1;
 
 	return (tick < over ? over - tick : 0) * session->flows->tick_ms + RELEASE_LOOK_MS;
@@ -134,7 +134,7 @@ static void answer(struct session *session)
 	int err;
 
 	if (!session->unanswered || session->socket < 0 ||
-	    !workers_all_at(session->workers, session->newest) || flows_pending(session))
+	    !session->engine->all_at(session->context, session->newest) || flows_pending(session))
 		return;
 	session->unanswered = false;
 	err = attachment_answer(session->socket, session->newest, session->flows);
@@ -177,8 +177,8 @@ static void flows_settle(struct session *session, u64 incarnation, int deposit_f
 	session->flows_settled = true;
 	if (deposit_fd >= 0)
 		err = flow_tables_inherit(session->flows, deposit_fd,
-					  worker_tick_now(&session->workers->list[0]), elder, text,
-					  sizeof(text));
+					  flow_tick_of(now_ms(), session->flows->tick_ms), elder,
+					  text, sizeof(text));
 	if (elder->buckets && elder->incarnation != incarnation) {
 		flow_elder_release(elder);
 		err = -EINVAL;
@@ -187,7 +187,7 @@ static void flows_settle(struct session *session, u64 incarnation, int deposit_f
 		message("starts without the flows of the dataplane before it: %s", text);
 	else if (deposit_fd >= 0)
 		flows_tell(session);
-	workers_use_flows(session->workers, session->flows, elder->buckets ? elder : NULL);
+	session->engine->use_flows(session->context, session->flows, elder->buckets ? elder : NULL);
 }
 
 /* Whether the attachment may use the flow table from its first burst on. */
@@ -197,7 +197,7 @@ static void flows_adopt(struct session *session, struct attachment *attachment)
 
 	if (!flows)
 		return;
-	if (!session->newest)
+	if (!session->newest && !session->flows_in_use)
 		flow_tables_adopt(flows, attachment->incarnation); /* nobody uses it yet */
 	if (flows->header->incarnation == attachment->incarnation)
 		attachment->flow_buckets = flows->buckets_count;
@@ -210,7 +210,7 @@ static void take_arena(struct session *session, const struct attach_message *off
 	char text[400];
 	int err;
 
-	if (attachment_create(arena_fd, session->workers->count, &attachment, text, sizeof(text)) <
+	if (attachment_create(arena_fd, session->workers_count, &attachment, text, sizeof(text)) <
 	    0) {
 		complain(session, "%s", text);
 		hang_up(session, RETRY_REFUSED_MS);
@@ -234,22 +234,22 @@ static void take_arena(struct session *session, const struct attach_message *off
 	message("has the arena of epoch %llu from shuntd (pid %u)",
 		(unsigned long long)attachment->arena.epoch, offer->pid);
 	session->unanswered = true;
-	err = workers_hand(session->workers, attachment);
+	err = session->engine->hand(session->context, attachment);
 	if (err)
 		complain(session, "a worker does not start: %s", strerror(-err));
 }
 
 /* --- Messages ------------------------------------------------------------------------- */
 
-void session_hello(const struct ports *ports, u64 epoch_seen, struct attach_message *hello)
+static void hello_write(const struct session *session, struct attach_message *hello)
 {
 	attach_prepare(hello, ATTACH_HELLO);
-	hello->epoch = epoch_seen;
-	hello->workers_count = ports->workers_count;
-	hello->ports_count = ports->count;
-	snprintf(hello->engine, sizeof(hello->engine), "dpdk");
-	for (u32 i = 0; i < ports->count; i++)
-		port_describe(&ports->list[i], &hello->ports[i]);
+	hello->epoch = session->newest ? session->newest->arena.epoch : 0;
+	hello->workers_count = session->workers_count;
+	snprintf(hello->engine, sizeof(hello->engine), "%s", session->engine->name);
+	session->engine->describe(session->context, hello);
+	if (session->flows && !session->flows_settled)
+		hello->flags |= ATTACH_WANTS_FLOWS;
 }
 
 static void call(struct session *session)
@@ -265,10 +265,7 @@ static void call(struct session *session)
 	if (err == 0 && epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->socket, &event) < 0)
 		err = -errno;
 	if (err == 0) {
-		session_hello(session->ports, session->newest ? session->newest->arena.epoch : 0,
-			      &hello);
-		if (session->flows && !session->flows_settled)
-			hello.flags |= ATTACH_WANTS_FLOWS;
+		hello_write(session, &hello);
 		err = attach_send(session->socket, &hello, NULL, 0);
 	}
 	if (err == 0)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "dataplane/dpdk/message.h"
+#include "dataplane/session/message.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+
+const char *message_program = "shunt";
 
 void message(const char *format, ...)
 {
@@ -12,5 +14,6 @@ void message(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	fprintf(stderr, "shunt-dpdk: %s\n", line); /* one write: lines of two programs don't mix */
+	fprintf(stderr, "%s: %s\n", message_program,
+		line); /* one write: lines of two programs don't mix */
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "dataplane/dpdk/attachment.h"
+#include "dataplane/session/attachment.h"
 
 #include <errno.h>
 #include <stdio.h>

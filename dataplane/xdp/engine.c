@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The process does what a worker does between packets: follows generations, sweeps, counts. It
+ * sweeps the kernel's own flow tables: a store of either side may undo the other's, so that now and
+ * then a flow is forgotten that began in the moment in which its place was cleared; none is ever
+ * made up. While the process is away nothing sweeps, and the program takes expired entries for what
+ * they are by their ages, which is all that a sweep would do. */
+#include "dataplane/xdp/engine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "dataplane/session/message.h"
+
+static u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+}
+
+/* --- Generations ---------------------------------------------------------------------- */
+
+static void generation_report(const struct engine *engine)
+{
+	const struct report *report = &engine->current->report;
+
+	for (u32 i = 0; i < report->workers_count; i++)
+		__atomic_store_n(
+			&report_worker(report, i)->generation, engine->tables.generation,
+			__ATOMIC_RELEASE); /* kernel_publish() has waited for the last one's end */
+}
+
+static u32 flow_buckets(const struct attachment *attachment)
+{
+	return __atomic_load_n(&attachment->flow_buckets, __ATOMIC_RELAXED);
+}
+
+/* Publishes the arena's present root. Returns 0 or -errno. */
+static int root_publish(struct engine *engine, const struct attachment *attachment, u64 offset)
+{
+	int err = arena_tables(&attachment->arena, offset, &engine->tables);
+
+	if (!err)
+		err = kernel_publish(engine->kernel, &attachment->arena, &engine->tables,
+				     flow_buckets(attachment));
+	engine->root_offset = offset;
+	return err;
+}
+
+static void publish_failed(struct engine *engine, const struct attachment *attachment, int err)
+{
+	report_worker(&attachment->report, 0)->roots_refused++;
+	if (engine->said_root == engine->root_offset)
+		return;
+	engine->said_root = engine->root_offset;
+	message("new tables cannot be put into the kernel (%s); it forwards on with the last ones",
+		strerror(-err));
+}
+
+/* The program goes onto the interfaces when it has tables: at no moment does it drop for want of
+ * them. */
+static void attach_once(struct engine *engine)
+{
+	if (engine->attached || engine->failed)
+		return;
+	engine->failed = hooks_attach(engine->hooks, engine->kernel);
+	engine->attached = engine->failed == 0;
+	if (!engine->attached)
+		return;
+	for (u32 i = 0; i < engine->hooks->count; i++) {
+		const struct hook *hook = &engine->hooks->list[i];
+
+		message("engine xdp on %s, %s mode, %u queue%s, %s", hook->kernel_name,
+			hook->generic ? "generic" : "native", hook->queues_count,
+			hook->queues_count == 1 ? "" : "s",
+			hook->beside ? "beside other programs" : "alone there");
+	}
+}
+
+static void follow(struct engine *engine)
+{
+	const struct attachment *attachment = engine->current;
+	u64 offset = arena_root_offset(&attachment->arena);
+	int err;
+
+	if (offset == engine->root_offset)
+		return;
+	err = root_publish(engine, attachment, offset);
+	if (err)
+		publish_failed(engine, attachment, err);
+	else
+		generation_report(engine);
+}
+
+/* --- The session's calls -------------------------------------------------------------- */
+
+static void describe(void *context, struct attach_message *hello)
+{
+	const struct engine *engine = context;
+
+	hello->ports_count = engine->hooks->count;
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		hook_describe(&engine->hooks->list[i], &hello->ports[i]);
+}
+
+static int hand(void *context, struct attachment *attachment)
+{
+	struct engine *engine = context;
+	u64 offset = arena_root_offset(&attachment->arena);
+	int err = offset ? root_publish(engine, attachment, offset) : -EAGAIN;
+
+	if (err) {
+		publish_failed(engine, attachment, err);
+		return err;
+	}
+	if (engine->current)
+		for (u32 i = 0; i < attachment->report.workers_count; i++)
+			report_carry_over(&engine->current->report, &attachment->report, i);
+	engine->current = attachment;
+	generation_report(engine);
+	attach_once(engine);
+	return 0;
+}
+
+static struct attachment *oldest(void *context, struct attachment *newest)
+{
+	const struct engine *engine = context;
+
+	return engine->current;
+}
+
+static bool all_at(void *context, const struct attachment *attachment)
+{
+	const struct engine *engine = context;
+
+	return engine->current == attachment;
+}
+
+static void allow_flows(void *context, struct attachment *attachment, u32 flow_buckets)
+{
+	struct engine *engine = context;
+
+	attachment->flow_buckets = flow_buckets;
+	engine->kernel->control->flow_buckets = flow_buckets;
+}
+
+static void use_flows(void *context, const struct flow_tables *flows,
+		      const struct flow_elder *elder)
+{
+}
+
+static bool uses_elder(void *context)
+{
+	return false;
+}
+
+const struct session_engine xdp_engine = {
+	.name = "xdp",
+	.describe = describe,
+	.hand = hand,
+	.oldest = oldest,
+	.all_at = all_at,
+	.allow_flows = allow_flows,
+	.use_flows = use_flows,
+	.uses_elder = uses_elder,
+};
+
+/* --- Housekeeping --------------------------------------------------------------------- */
+
+/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
+static void sweep(struct engine *engine, u64 now)
+{
+	const struct flow_tables *flows = &engine->kernel->flows;
+	u64 tick = flow_tick_of(now, flows->tick_ms);
+	u64 pass_ms = (u64)flows->tick_ms * FLOW_SWEEP_TICKS / 2;
+	u64 buckets = (u64)flows->buckets_count * (now - engine->swept_ms) / (pass_ms | 1) + 1;
+	struct env env = {.tables = engine->tables, .tick = (u8)(tick & FLOW_AGE_MASK)};
+
+	engine->swept_ms = now;
+	env.flow_buckets = engine->kernel->control->flow_buckets;
+	for (u32 i = 0; env.flow_buckets > 0 && i < flows->workers_count; i++) {
+		env.flows = flow_tables_of(flows, i);
+		for (u64 k = 0; k < buckets && k < flows->buckets_count; k++)
+			burst_sweep(&engine->sweeps[i], &env, tick,
+				    report_worker(&engine->current->report, i));
+	}
+	flows->header->last_tick = tick;
+}
+
+void engine_run(struct engine *engine)
+{
+	u64 now = now_ms();
+
+	if (!engine->current)
+		return;
+	follow(engine);
+	kernel_count_up(engine->kernel, &engine->current->report);
+	for (u32 i = 0; i < engine->current->report.workers_count; i++)
+		report_worker(&engine->current->report, i)->heartbeat++;
+	if (engine->swept_ms == 0)
+		engine->swept_ms = now;
+	sweep(engine, now);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The engine `xdp`: what a session hands over goes into the kernel at once; the workers are the
+ * kernel's program on each receive queue. */
+#ifndef SHUNT_XDP_ENGINE_H
+#define SHUNT_XDP_ENGINE_H
+
+#include "dataplane/burst/burst.h"
+#include "dataplane/session/session.h"
+#include "dataplane/xdp/hook.h"
+#include "dataplane/xdp/kernel.h"
+
+#define ENGINE_LOOK_MS 10 /* for a new generation, and for counters */
+
+struct engine {
+	/* Set before. */
+	struct kernel *kernel;
+	struct hooks *hooks;
+
+	/* Its own. */
+	struct attachment *current; /* what is published */
+	u64 root_offset;
+	struct tables tables; /* of that root */
+	bool attached;        /* the program is on the interfaces */
+	int failed;    /* 0, or -errno of what has been said and can't be mended by waiting */
+	u64 said_root; /* that could not be published */
+	struct burst_sweep sweeps[KERNEL_WORKERS_MAX];
+	u64 swept_ms;
+};
+
+/* Its context is a struct engine. */
+extern const struct session_engine xdp_engine;
+
+/* What is due every ENGINE_LOOK_MS: follows the arena, adds up counters, sweeps the flow tables. */
+void engine_run(struct engine *engine);
+
+#endif

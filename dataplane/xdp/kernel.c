@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A generation in the kernel is a copy, region by region, at the arena's own offsets: nothing is
+ * relocated, and a reader of one can read the other. Its map is as large as the arena.
+ *
+ * There is room for two. Before one is written again, no packet may be using it: an update of a map
+ * of maps returns only when every packet that began before it has ended, so after a flip the map of
+ * the new slot is set once more to what it is, and that update's return is the end of the old
+ * generation (docs/adr/0015-kernel-engine.md).
+ *
+ * Counters live as long as the maps, and reports as long as a process. What was added to a report
+ * is noted beside each counter, in a second half of the map, so that the next process goes on
+ * where this one ended. */
+#include "dataplane/xdp/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/shunt.skel.h"
+#include "dataplane/session/message.h"
+
+_Static_assert(sizeof(struct kernel_count) == sizeof(struct report_traffic), "the same");
+
+static const char *const map_names[] = {"control", "workers", "recent",  "flows",  "arenas",
+					"counts",  "ports",   "sockets", "scratch"};
+
+#define MAPS_COUNT (sizeof(map_names) / sizeof(map_names[0]))
+
+static u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+}
+
+static struct bpf_map *map_of(const struct kernel *kernel, const char *name)
+{
+	return bpf_object__find_map_by_name(kernel->skeleton->obj, name);
+}
+
+static void *map_memory(int fd, u64 bytes)
+{
+	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return base == MAP_FAILED ? NULL : base;
+}
+
+/* --- Loading -------------------------------------------------------------------------- */
+
+static void pin_path(const char *pin_dir, const char *name, char *out, size_t out_bytes)
+{
+	snprintf(out, out_bytes, "%s/%s", pin_dir, name);
+}
+
+const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id)
+{
+	struct bpf_map_info info = {0};
+	__u32 info_bytes = sizeof(info);
+	const void *control = NULL;
+	char path[256];
+	int fd;
+
+	pin_path(pin_dir, "control", path, sizeof(path));
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return NULL;
+	if (bpf_obj_get_info_by_fd(fd, &info, &info_bytes) == 0 &&
+	    info.value_size == sizeof(struct kernel_control))
+		control = mmap(NULL, sizeof(struct kernel_control), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	*map_id = info.id;
+	return control == MAP_FAILED ? NULL : control;
+}
+
+static bool layout_fits(const struct kernel_control *control, const struct kernel_layout *layout)
+{
+	return control->abi == KERNEL_ABI && control->workers_count == layout->workers_count &&
+	       control->flow_tables_buckets ==
+		       flow_tables_buckets(layout->flows, layout->workers_count) &&
+	       control->tick_ms == flow_tick_ms(layout->flow_timeout_ms);
+}
+
+/* Whether everything that is pinned is there, and laid out as we want it. */
+static bool pins_usable(const char *pin_dir, const struct kernel_layout *layout)
+{
+	const struct kernel_control *control;
+	bool fits;
+	u32 id;
+
+	for (size_t i = 0; i < MAPS_COUNT; i++) {
+		char path[256];
+
+		pin_path(pin_dir, map_names[i], path, sizeof(path));
+		if (access(path, F_OK) < 0)
+			return false;
+	}
+	control = kernel_pinned_control(pin_dir, &id);
+	fits = control && layout_fits(control, layout);
+	if (control)
+		munmap((void *)(size_t)control, sizeof(*control));
+	return fits;
+}
+
+static int maps_reuse(struct kernel *kernel, const char *pin_dir)
+{
+	for (size_t i = 0; i < MAPS_COUNT; i++) {
+		char path[256];
+		int fd, err;
+
+		pin_path(pin_dir, map_names[i], path, sizeof(path));
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			return -errno;
+		err = bpf_map__reuse_fd(map_of(kernel, map_names[i]), fd);
+		close(fd);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int maps_size(struct kernel *kernel, const struct kernel_layout *layout)
+{
+	u32 buckets = flow_tables_buckets(layout->flows, layout->workers_count);
+	u64 lines = flow_tables_bytes(layout->workers_count, buckets) / KERNEL_LINE_BYTES + 1;
+	int err;
+
+	if (buckets == 0 || lines > UINT32_MAX)
+		return -E2BIG;
+	err = bpf_map__set_max_entries(kernel->skeleton->maps.flows, (u32)lines);
+	return err ? err
+		   : bpf_map__set_max_entries(kernel->skeleton->maps.recent, layout->workers_count);
+}
+
+static int maps_open(struct kernel *kernel, const struct kernel_layout *layout)
+{
+	u32 buckets = flow_tables_buckets(layout->flows, layout->workers_count);
+	int flows_fd = dup(bpf_map__fd(kernel->skeleton->maps.flows));
+	u64 tick = flow_tick_of(now_ms(), flow_tick_ms(layout->flow_timeout_ms));
+	int err;
+
+	kernel->control =
+		map_memory(bpf_map__fd(kernel->skeleton->maps.control), sizeof(*kernel->control));
+	kernel->workers = map_memory(bpf_map__fd(kernel->skeleton->maps.workers),
+				     sizeof(*kernel->workers) * KERNEL_WORKERS_MAX);
+	kernel->recent = map_memory(bpf_map__fd(kernel->skeleton->maps.recent),
+				    sizeof(*kernel->recent) * layout->workers_count);
+	if (flows_fd < 0 || !kernel->control || !kernel->workers || !kernel->recent)
+		return -errno;
+	err = flow_tables_open_kernel(flows_fd, layout->workers_count, buckets,
+				      layout->flow_timeout_ms, tick, &kernel->flows);
+	if (err)
+		close(flows_fd);
+	return err;
+}
+
+static void control_write(struct kernel *kernel, const struct kernel_layout *layout)
+{
+	struct kernel_control *control = kernel->control;
+
+	if (!kernel->resumed) {
+		control->abi = KERNEL_ABI;
+		control->active = KERNEL_SLOTS;
+		control->workers_count = layout->workers_count;
+		control->flow_tables_buckets = kernel->flows.buckets_count;
+		control->tick_ms = kernel->flows.tick_ms;
+	}
+	memcpy(control->ports, layout->ports, layout->ports_count * sizeof(control->ports[0]));
+	control->ports_count = layout->ports_count;
+}
+
+static void slot_close(struct kernel_slot *slot)
+{
+	if (slot->arena)
+		munmap(slot->arena, slot->arena_bytes);
+	if (slot->counts)
+		munmap(slot->counts, slot->counts_bytes);
+	if (slot->arena_fd >= 0)
+		close(slot->arena_fd);
+	if (slot->counts_fd >= 0)
+		close(slot->counts_fd);
+	*slot = (struct kernel_slot){.arena_fd = -1, .counts_fd = -1};
+}
+
+/* The inner map at a place of an outer one, and its bytes; -errno where there is none. */
+static int inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes)
+{
+	struct bpf_map_info info = {0};
+	__u32 info_bytes = sizeof(info);
+	u32 id;
+	int fd;
+
+	if (bpf_map_lookup_elem(outer_fd, &at, &id) < 0)
+		return -errno;
+	fd = bpf_map_get_fd_by_id(id);
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &info_bytes) < 0) {
+		close(fd);
+		return -EINVAL;
+	}
+	*bytes = (u64)info.max_entries * value_bytes;
+	return fd;
+}
+
+/* What the process before us published: where it counts, and what is to be reused. */
+static void slots_resume(struct kernel *kernel)
+{
+	for (u32 i = 0; i < KERNEL_SLOTS; i++) {
+		struct kernel_slot *slot = &kernel->slots[i];
+
+		slot->arena_fd = inner_open(bpf_map__fd(kernel->skeleton->maps.arenas), i,
+					    KERNEL_LINE_BYTES, &slot->arena_bytes);
+		slot->counts_fd = inner_open(bpf_map__fd(kernel->skeleton->maps.counts), i,
+					     sizeof(struct kernel_count), &slot->counts_bytes);
+		if (slot->arena_fd >= 0)
+			slot->arena = map_memory(slot->arena_fd, slot->arena_bytes);
+		if (slot->counts_fd >= 0)
+			slot->counts = map_memory(slot->counts_fd, slot->counts_bytes);
+		slot->counters_count = kernel->control->tables[i].counters_count;
+		if (!slot->arena || !slot->counts)
+			slot_close(slot);
+	}
+}
+
+static void load_tell(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		message("the kernel refuses BPF to this user (%s): run as root, or with "
+			"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+			strerror(-err));
+	else if (err == -ENOSYS || err == -EOPNOTSUPP)
+		message("this kernel was built without BPF (%s): use `engine: dpdk`",
+			strerror(-err));
+	else if (err == -ENOMEM || err == -E2BIG)
+		message("no memory for the kernel's flow tables: give the machine more, or lower "
+			"`flows:`");
+	else
+		message("the kernel does not take the program (%s): shunt needs Linux 6.1 or "
+			"later; run with --verbose to see what the verifier says",
+			strerror(-err));
+}
+
+int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
+{
+	int err = -ENOMEM;
+
+	*kernel = (struct kernel){.pin_dir = pin_dir, .flows = {.fd = -1}};
+	for (u32 i = 0; i < KERNEL_SLOTS; i++)
+		kernel->slots[i] = (struct kernel_slot){.arena_fd = -1, .counts_fd = -1};
+	kernel->skeleton = shunt_bpf__open();
+	if (!kernel->skeleton)
+		goto tell;
+	kernel->resumed = pin_dir && pins_usable(pin_dir, layout);
+	err = kernel->resumed ? maps_reuse(kernel, pin_dir) : maps_size(kernel, layout);
+	if (!err)
+		err = shunt_bpf__load(kernel->skeleton);
+	if (!err)
+		err = maps_open(kernel, layout);
+	if (err)
+		goto tell;
+	if (kernel->resumed)
+		slots_resume(kernel);
+	control_write(kernel, layout);
+	return 0;
+tell:
+	load_tell(err);
+	kernel_close(kernel);
+	return err;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	u32 workers_count = kernel->flows.workers_count;
+
+	for (u32 i = 0; i < KERNEL_SLOTS; i++)
+		slot_close(&kernel->slots[i]);
+	flow_tables_destroy(&kernel->flows);
+	if (kernel->control)
+		munmap(kernel->control, sizeof(*kernel->control));
+	if (kernel->workers)
+		munmap(kernel->workers, sizeof(*kernel->workers) * KERNEL_WORKERS_MAX);
+	if (kernel->recent)
+		munmap(kernel->recent, sizeof(*kernel->recent) * workers_count);
+	shunt_bpf__destroy(kernel->skeleton);
+	kernel->skeleton = NULL;
+	kernel->control = NULL;
+	kernel->workers = NULL;
+	kernel->recent = NULL;
+}
+
+/* --- Pins ----------------------------------------------------------------------------- */
+
+bool kernel_unpin(const char *pin_dir)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < MAPS_COUNT; i++) {
+		char path[256];
+
+		pin_path(pin_dir, map_names[i], path, sizeof(path));
+		any |= unlink(path) == 0;
+	}
+	return any;
+}
+
+int kernel_pin(struct kernel *kernel)
+{
+	int err = 0;
+
+	if (!kernel->pin_dir || kernel->resumed)
+		return 0;
+	kernel_unpin(kernel->pin_dir);
+	for (size_t i = 0; i < MAPS_COUNT && !err; i++) {
+		char path[256];
+
+		pin_path(kernel->pin_dir, map_names[i], path, sizeof(path));
+		err = bpf_obj_pin(bpf_map__fd(map_of(kernel, map_names[i])), path) < 0 ? -errno : 0;
+	}
+	if (err)
+		message("cannot keep the tables in %s (%s): mount a BPF file system there "
+			"(mount -t bpf bpf /sys/fs/bpf), or name another folder of one with "
+			"--pin-dir",
+			kernel->pin_dir, strerror(-err));
+	return err;
+}
+
+/* --- Generations ---------------------------------------------------------------------- */
+
+static int inner_create(const char *name, u32 value_bytes, u32 entries)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(u32), value_bytes, entries,
+				&options);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Makes room for an arena of this size, unless the slot has it. */
+static int arena_room(struct kernel *kernel, u32 at, u64 arena_bytes)
+{
+	struct kernel_slot *slot = &kernel->slots[at];
+	int outer_fd = bpf_map__fd(kernel->skeleton->maps.arenas);
+	int fd;
+
+	if (slot->arena && slot->arena_bytes == arena_bytes)
+		return 0;
+	fd = inner_create("shunt_arena", KERNEL_LINE_BYTES, (u32)(arena_bytes / KERNEL_LINE_BYTES));
+	if (fd < 0)
+		return fd;
+	if (slot->arena)
+		munmap(slot->arena, slot->arena_bytes);
+	if (slot->arena_fd >= 0)
+		close(slot->arena_fd);
+	slot->arena_fd = fd;
+	slot->arena_bytes = arena_bytes;
+	slot->arena = map_memory(fd, arena_bytes);
+	if (!slot->arena)
+		return -ENOMEM;
+	return bpf_map_update_elem(outer_fd, &at, &fd, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static u64 counts_half(const struct kernel *kernel, u32 counters_count)
+{
+	return (u64)kernel->control->workers_count * kernel_counts_stride(counters_count);
+}
+
+/* The same counters as the other slot's, where there are as many; else new ones. */
+static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
+{
+	struct kernel_slot *slot = &kernel->slots[at];
+	const struct kernel_slot *other = &kernel->slots[(at + 1) % KERNEL_SLOTS];
+	int outer_fd = bpf_map__fd(kernel->skeleton->maps.counts);
+	u64 entries = 2 * counts_half(kernel, counters_count);
+	int fd;
+
+	if (other->counts && other->counters_count == counters_count)
+		fd = dup(other->counts_fd);
+	else
+		fd = inner_create("shunt_counts", sizeof(struct kernel_count), (u32)entries);
+	if (fd < 0)
+		return fd;
+	if (slot->counts)
+		munmap(slot->counts, slot->counts_bytes);
+	if (slot->counts_fd >= 0)
+		close(slot->counts_fd);
+	slot->counts_fd = fd;
+	slot->counts_bytes = entries * sizeof(struct kernel_count);
+	slot->counters_count = counters_count;
+	slot->counts = map_memory(fd, slot->counts_bytes);
+	if (!slot->counts)
+		return -ENOMEM;
+	return bpf_map_update_elem(outer_fd, &at, &fd, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static void region_copy(struct kernel_slot *slot, const struct arena_view *arena, u64 offset,
+			u64 bytes)
+{
+	memcpy(slot->arena + offset, arena->base + offset, bytes);
+}
+
+static u64 offset_of(const struct arena_view *arena, const void *at)
+{
+	return (u64)((const u8 *)at - arena->base);
+}
+
+/* Copies what the root leads to. arena_tables() has made sure that it lies inside. */
+static void tables_copy(struct kernel_slot *slot, const struct arena_view *arena,
+			const struct tables *tables)
+{
+	u64 services_count = (u64)tables->buckets_count * SERVICE_BUCKET_KEYS;
+
+	region_copy(slot, arena, offset_of(arena, tables->buckets),
+		    tables->buckets_count * sizeof(tables->buckets[0]));
+	region_copy(slot, arena, offset_of(arena, tables->services),
+		    services_count * sizeof(tables->services[0]));
+	region_copy(slot, arena, offset_of(arena, tables->backends),
+		    tables->backends_count * sizeof(tables->backends[0]));
+	for (u64 i = 0; i < services_count; i++) {
+		const struct service *service = &tables->services[i];
+		u64 bytes = service->maglev_size * sizeof(u16);
+
+		region_copy(slot, arena, service->maglev_offset, bytes);
+		if (service->previous_offset != service->maglev_offset)
+			region_copy(slot, arena, service->previous_offset, bytes);
+	}
+}
+
+static void root_write(struct kernel_tables *root, const struct arena_view *arena,
+		       const struct tables *tables)
+{
+	*root = (struct kernel_tables){
+		.seed = tables->seed,
+		.generation = tables->generation,
+		.buckets_line = (u32)(offset_of(arena, tables->buckets) / KERNEL_LINE_BYTES),
+		.services_line = (u32)(offset_of(arena, tables->services) / KERNEL_LINE_BYTES),
+		.backends_line = (u32)(offset_of(arena, tables->backends) / KERNEL_LINE_BYTES),
+		.buckets_count = tables->buckets_count,
+		.backends_count = tables->backends_count,
+		.unmatched_pass = tables->unmatched_pass,
+		.counters_count = arena->counters_count,
+	};
+	memcpy(root->prefixes, tables->prefixes, sizeof(root->prefixes));
+}
+
+/* Waits until no packet uses what was active before. */
+static int grace(struct kernel *kernel, u32 at)
+{
+	int fd = kernel->slots[at].arena_fd;
+
+	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.arenas), &at, &fd, BPF_ANY) < 0)
+		return -errno;
+	return 0;
+}
+
+int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
+		   const struct tables *tables, u32 flow_buckets)
+{
+	struct kernel_control *control = kernel->control;
+	u32 at = control->active == 0 ? 1 : 0;
+	int err = arena_room(kernel, at, arena->size_bytes);
+
+	if (!err)
+		err = counts_room(kernel, at, arena->counters_count);
+	if (err)
+		return err;
+	tables_copy(&kernel->slots[at], arena, tables);
+	root_write(&control->tables[at], arena, tables);
+	__atomic_store_n(&control->flow_buckets, flow_buckets, __ATOMIC_RELEASE);
+	__atomic_store_n(&control->active, at, __ATOMIC_RELEASE);
+	return grace(kernel, at);
+}
+
+/* --- Counters ------------------------------------------------------------------------- */
+
+static void count_up(u64 *to, u64 now, u64 *told)
+{
+	*to += now - *told;
+	*told = now;
+}
+
+static void worker_count_up(struct kernel_count *now, struct kernel_count *told, u32 counters_count,
+			    struct report_worker *report)
+{
+	for (u32 i = 0; i < VERDICT_COUNT; i++)
+		count_up(&report->verdicts[i], now[i].packets, &told[i].packets);
+	count_up(&report->flows_unplaced, now[KERNEL_COUNT_UNPLACED].packets,
+		 &told[KERNEL_COUNT_UNPLACED].packets);
+	for (u32 i = 0; i < counters_count; i++) {
+		u32 at = KERNEL_COUNT_TRAFFIC + i;
+
+		count_up(&report->traffic[i].packets, now[at].packets, &told[at].packets);
+		count_up(&report->traffic[i].bytes, now[at].bytes, &told[at].bytes);
+	}
+}
+
+static void slot_count_up(const struct kernel *kernel, const struct kernel_slot *slot,
+			  const struct report *report)
+{
+	u32 stride = kernel_counts_stride(slot->counters_count);
+	u64 half = counts_half(kernel, slot->counters_count);
+	u32 counters = slot->counters_count < report->counters_count ? slot->counters_count
+								     : report->counters_count;
+
+	for (u32 i = 0; i < kernel->control->workers_count && i < report->workers_count; i++) {
+		struct kernel_count *now = slot->counts + (u64)i * stride;
+
+		worker_count_up(now, now + half, counters, report_worker(report, i));
+	}
+}
+
+/* Of both slots, which mostly share their counters: the second time there is nothing to add. */
+void kernel_count_up(struct kernel *kernel, const struct report *report)
+{
+	for (u32 i = 0; i < KERNEL_SLOTS; i++)
+		if (kernel->slots[i].counts)
+			slot_count_up(kernel, &kernel->slots[i], report);
+}
+
+/* --- For replays ---------------------------------------------------------------------- */
+
+int kernel_program_fd(const struct kernel *kernel)
+{
+	return bpf_program__fd(kernel->skeleton->progs.shunt_xdp);
+}
+
+static int last_result(const struct kernel *kernel, u32 cpu, struct kernel_result *result)
+{
+	u32 bytes = (bpf_map__value_size(kernel->skeleton->maps.scratch) + 7) / 8 * 8;
+	int cpus = libbpf_num_possible_cpus();
+	u32 zero = 0;
+	u8 *all;
+	int err;
+
+	if (cpus <= 0 || cpu >= (u32)cpus)
+		return -EINVAL;
+	all = malloc((size_t)bytes * (size_t)cpus);
+	if (!all)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.scratch), &zero, all) < 0
+		      ? -errno
+		      : 0;
+	memcpy(result, all + (size_t)cpu * bytes, sizeof(*result));
+	free(all);
+	return err;
+}
+
+int kernel_run(const struct kernel *kernel, u32 cpu, const u8 *frame, u32 frame_bytes, u8 *out,
+	       u32 *out_bytes, struct kernel_result *result)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = frame_bytes,
+		    .data_out = out, .data_size_out = *out_bytes, .repeat = 1);
+
+	*out_bytes = 0;
+	if (bpf_prog_test_run_opts(kernel_program_fd(kernel), &run) < 0)
+		return -errno;
+	if (run.retval == XDP_TX || run.retval == XDP_REDIRECT)
+		*out_bytes = run.data_size_out;
+	return last_result(kernel, cpu, result);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program in the kernel and its maps, from the side of the process that looks after them:
+ * loaded, mapped, pinned, filled. Interfaces are hook.h's. */
+#ifndef SHUNT_XDP_KERNEL_H
+#define SHUNT_XDP_KERNEL_H
+
+#include "dataplane/session/attachment.h"
+#include "dataplane/state/kernel.h"
+
+struct shunt_bpf;
+
+/* Inner maps of one generation, mapped. */
+struct kernel_slot {
+	u8 *arena; /* as many bytes as the arena has */
+	u64 arena_bytes;
+	int arena_fd;
+	struct kernel_count *counts;
+	u64 counts_bytes;
+	u32 counters_count;
+	int counts_fd;
+};
+
+struct kernel {
+	struct shunt_bpf *skeleton;
+	struct kernel_control *control;
+	struct kernel_worker *workers;
+	struct kernel_recent *recent;
+	struct flow_tables flows;
+	struct kernel_slot slots[KERNEL_SLOTS];
+	const char *pin_dir; /* NULL: nothing is pinned */
+	bool resumed;        /* the maps are those of a process before us */
+};
+
+struct kernel_layout {
+	u32 workers_count;
+	u32 ports_count;
+	const struct kernel_port *ports;
+	u64 flows; /* entries over all workers */
+	u64 flow_timeout_ms;
+};
+
+/* Loads the program over the maps that are pinned, where they are laid out likewise, else over new
+ * ones. Returns 0, or -errno after a message that says why. */
+int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
+	__attribute__((warn_unused_result));
+
+/* Lets go; what is pinned or attached stays. */
+void kernel_close(struct kernel *kernel);
+
+/* Pins every map under the pin directory, in place of those of a layout before. Returns 0, or
+ * -errno after a message. */
+int kernel_pin(struct kernel *kernel) __attribute__((warn_unused_result));
+
+/* Removes what kernel_pin() made. Returns whether there was anything. */
+bool kernel_unpin(const char *pin_dir);
+
+/* Maps the control structure that is pinned, or returns NULL. To be unmapped by munmap(). */
+const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id);
+
+/* Publishes a generation: copies what it leads to, flips, and waits until no packet uses the one
+ * before. Returns 0 or -errno: then the last one counts on. */
+int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
+		   const struct tables *tables, u32 flow_buckets)
+	__attribute__((warn_unused_result));
+
+/* Adds to the report what the program has counted since the last time. */
+void kernel_count_up(struct kernel *kernel, const struct report *report);
+
+/* Runs the program on one frame as if it had come over the loopback interface, on a CPU that this
+ * thread is pinned to. out has room for *out_bytes; afterwards it holds what would be sent, of
+ * *out_bytes, 0 for nothing. Returns 0; -EINVAL for a frame that the kernel shows to no program; -errno. */
+int kernel_run(const struct kernel *kernel, u32 cpu, const u8 *frame, u32 frame_bytes, u8 *out,
+	       u32 *out_bytes, struct kernel_result *result) __attribute__((warn_unused_result));
+
+int kernel_program_fd(const struct kernel *kernel);
+
+#endif

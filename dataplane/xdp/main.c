@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* shunt-xdp: where a network card can't be given away. The kernel's program does the work; this
+ * process brings it tables, adds up its counters and may end at any time: what it made is pinned. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+
+#include "config/config.h"
+#include "dataplane/session/message.h"
+#include "dataplane/xdp/engine.h"
+#include "dataplane/xdp/options.h"
+#include "dataplane/xdp/replay.h"
+
+static bool verbose;
+
+static int bpf_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return verbose ? vfprintf(stderr, format, args) : 0;
+}
+
+static int xdp_print(enum libxdp_print_level level, const char *format, va_list args)
+{
+	return verbose ? vfprintf(stderr, format, args) : 0;
+}
+
+/* --- Configuration -------------------------------------------------------------------- */
+
+static int config_read(const char *path, struct config **config)
+{
+	int err = config_load_or_tell(path, config, stderr, "shunt-xdp");
+
+	return err == 0 ? EX_OK : err == -EINVAL ? EX_DATAERR : EX_NOINPUT;
+}
+
+static int config_suits(const struct config_dataplane *config)
+{
+	if (config->engine != CONFIG_ENGINE_AUTO && config->engine != CONFIG_ENGINE_XDP) {
+		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp`",
+			config_engine_name(config->engine));
+		return EX_DATAERR;
+	}
+	if (config->interfaces_count == 0) {
+		message("the configuration names no interface to forward on; add "
+			"`dataplane: { interfaces: [ { name: eth0 } ] }`");
+		return EX_DATAERR;
+	}
+	return EX_OK;
+}
+
+/* --- The pin directory ---------------------------------------------------------------- */
+
+/* Holds the lock of the one process that looks after the tables there. */
+static int pins_lock(const char *dir)
+{
+	int fd;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		message("cannot make %s (%s): mount a BPF file system there (mount -t bpf bpf "
+			"/sys/fs/bpf), or name another folder of one with --pin-dir",
+			dir, strerror(errno));
+		return -1;
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (errno == EWOULDBLOCK)
+		message("another shunt-xdp looks after the tables in %s: end it first, or name "
+			"another folder with --pin-dir",
+			dir);
+	else
+		message("cannot use %s: %s", dir, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int detach(const char *dir)
+{
+	const struct kernel_control *control;
+	bool any = false;
+	u32 map_id;
+
+	if (access(dir, F_OK) < 0) {
+		message("nothing to detach: there is no %s", dir);
+		return EX_OK;
+	}
+	if (pins_lock(dir) < 0)
+		return EX_TEMPFAIL;
+	control = kernel_pinned_control(dir, &map_id);
+	for (u32 i = 0; control && i < control->ports_count && i < KERNEL_PORTS_MAX; i++)
+		any |= hook_detach(control->ports[i].ifindex, map_id);
+	any |= kernel_unpin(dir);
+	rmdir(dir);
+	message(any ? "the program is off its interfaces, and its tables are gone"
+		    : "nothing to detach");
+	return EX_OK;
+}
+
+/* --- The program ---------------------------------------------------------------------- */
+
+struct program {
+	struct hooks hooks;
+	struct kernel kernel;
+	struct engine engine;
+	struct session session;
+	int signal_fd, timer_fd;
+};
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -1;
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static int timer_open(void)
+{
+	const struct itimerspec every = {
+		.it_interval.tv_nsec = ENGINE_LOOK_MS * 1000000,
+		.it_value.tv_nsec = ENGINE_LOOK_MS * 1000000,
+	};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	return fd >= 0 && timerfd_settime(fd, 0, &every, NULL) == 0 ? fd : -1;
+}
+
+/* Sleeps until a signal asks for the end. */
+static int loop(struct program *program)
+{
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_TIMER };
+	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
+	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
+	struct epoll_event timer_event = {.events = EPOLLIN, .data.u32 = EVENT_TIMER};
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event;
+	u64 expirations;
+
+	if (epoll_fd < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->session.epoll_fd, &session_event) < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->timer_fd, &timer_event) < 0) {
+		message("cannot wait for events: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	session_run(&program->session);
+	while (!program->engine.failed) {
+		int count = epoll_wait(epoll_fd, &event, 1, -1);
+
+		if (count == 1 && event.data.u32 == EVENT_SIGNAL)
+			break;
+		if (count == 1 && event.data.u32 == EVENT_SESSION)
+			session_run(&program->session);
+		if (count == 1 && event.data.u32 == EVENT_TIMER &&
+		    read(program->timer_fd, &expirations, sizeof(expirations)) > 0)
+			engine_run(&program->engine);
+	}
+	close(epoll_fd);
+	return program->engine.failed ? EX_UNAVAILABLE : EX_OK;
+}
+
+static int forward(struct program *program, const struct options *options)
+{
+	struct session *session = &program->session;
+	int status;
+
+	program->engine = (struct engine){.kernel = &program->kernel, .hooks = &program->hooks};
+	*session = (struct session){
+		.run_dir = options->run_dir,
+		.engine = &xdp_engine,
+		.context = &program->engine,
+		.workers_count = program->kernel.control->workers_count,
+		.flows = options->no_flows ? NULL : &program->kernel.flows,
+		.flows_in_use = program->kernel.resumed,
+		.flows_settled = true, /* they are pinned, not deposited */
+	};
+	if (session_open(session) < 0) {
+		message("cannot wait for shuntd: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	status = loop(program);
+	if (program->engine.attached)
+		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
+			"off)");
+	session_close(session);
+	return status;
+}
+
+static int kernel_prepare(struct program *program, const struct options *options,
+			  const struct config_dataplane *config)
+{
+	struct kernel_port ports[KERNEL_PORTS_MAX];
+	struct kernel_layout layout = {
+		.ports_count = program->hooks.count,
+		.ports = ports,
+		.flows = config->flows,
+		.flow_timeout_ms = config->flow_timeout_ms,
+	};
+
+	layout.workers_count = hooks_ports(&program->hooks, ports);
+	if (kernel_open(&program->kernel, &layout, options->pin_dir) < 0)
+		return EX_UNAVAILABLE;
+	if (program->kernel.resumed)
+		message("goes on with the tables and flows in %s", options->pin_dir);
+	if (kernel_pin(&program->kernel) < 0)
+		return EX_UNAVAILABLE;
+	return EX_OK;
+}
+
+static int serve(const struct options *options, const struct config_dataplane *config)
+{
+	static struct program program;
+	int status = config_suits(config);
+
+	if (status != EX_OK)
+		return status;
+	program.signal_fd = signals_open();
+	program.timer_fd = timer_open();
+	if (program.signal_fd < 0 || program.timer_fd < 0) {
+		message("cannot receive signals: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	if (hooks_find(&program.hooks, config) < 0 || pins_lock(options->pin_dir) < 0)
+		return EX_UNAVAILABLE;
+	status = kernel_prepare(&program, options, config);
+	if (status == EX_OK)
+		status = forward(&program, options);
+	if (program.kernel.skeleton)
+		kernel_close(&program.kernel);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct config *config;
+	int status;
+
+	message_program = "shunt-xdp";
+	switch (options_parse(argc, argv, &options)) {
+	case OPTIONS_DONE:
+		return EX_OK;
+	case OPTIONS_WRONG:
+		return EX_USAGE;
+	case OPTIONS_RUN:
+		break;
+	}
+	verbose = options.verbose;
+	libbpf_set_print(bpf_print);
+	libxdp_set_print(xdp_print);
+	if (options.detach)
+		return detach(options.pin_dir);
+	status = config_read(options.config_path, &config);
+	if (status != EX_OK)
+		return status;
+	status = options.replay ? replay_run(&options, &config->dataplane)
+				: serve(&options, &config->dataplane);
+	config_free(config);
+	return status;
+}
