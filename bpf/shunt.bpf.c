@@ -80,6 +80,7 @@ __attribute__((noinline)) int stage_pick(struct scratch *s)
 	s->result.backend_number = choice.number;
 	s->unplaced = choice.record == FORWARD_NO_ROOM;
 	s->service_counter = service->counter;
+	s->backend_line = env.tables->backends_line + service->backends_first + (u32)choice.number;
 	return choice.backend ? verdict : VERDICT_NO_BACKEND;
 }
 
@@ -109,15 +110,13 @@ static always_inline enum verdict wrap_as(struct xdp_md *ctx, const struct backe
 
 __attribute__((noinline)) int stage_wrap(struct xdp_md *ctx, struct scratch *s)
 {
-	const struct service *service;
 	const struct backend *backend;
 	enum verdict verdict;
 	struct env env;
 
 	if (!s || !env_open(&env, s))
 		return VERDICT_NOT_IP;
-	service = env_service(&env, s->service);
-	backend = service ? env_backend(&env, service, (u16)s->result.backend_number) : NULL;
+	backend = env_line(&env, s->backend_line);
 	if (!backend)
 		return VERDICT_NO_BACKEND;
 	verdict = forward_fits(backend, &s->packet);
@@ -260,7 +259,10 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 
 /* --- A packet's whole way ------------------------------------------------------------- */
 
-static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s)
+/* The stage that remembers flows: a bench tries another. */
+typedef int pick_stage(struct scratch *s);
+
+static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s, pick_stage *pick)
 {
 	enum verdict verdict = (enum verdict)stage_parse(ctx, s);
 	enum verdict last;
@@ -272,7 +274,7 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s)
 		verdict = (enum verdict)stage_icmp(ctx, s);
 	if (verdict != VERDICT_UNDECIDED)
 		return verdict;
-	verdict = (enum verdict)stage_pick(s);
+	verdict = (enum verdict)pick(s);
 	if (verdict == VERDICT_NO_BACKEND)
 		return verdict;
 	last = (enum verdict)stage_wrap(ctx, s);
@@ -280,9 +282,9 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s)
 }
 
 /* As forward(); what it does not send may be answered. */
-static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s)
+static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s, pick_stage *pick)
 {
-	u64 verdict = forward(ctx, s);
+	u64 verdict = forward(ctx, s, pick);
 
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) == ACTION_FORWARD)
@@ -333,8 +335,7 @@ static always_inline void time_read(const struct kernel_control *shared,
 	s->tick = (u8)worker->tick;
 }
 
-SEC("xdp.frags")
-int shunt_xdp(struct xdp_md *ctx)
+static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 {
 	const struct kernel_control *shared;
 	struct kernel_worker *worker;
@@ -356,7 +357,7 @@ int shunt_xdp(struct xdp_md *ctx)
 	__builtin_memset(&s->result, 0, sizeof(s->result));
 	s->unplaced = 0;
 	s->frame_bytes = (u32)bpf_xdp_get_buff_len(ctx);
-	verdict = forward_or_reply(ctx, s);
+	verdict = forward_or_reply(ctx, s, pick);
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)
 		return XDP_ABORTED;
@@ -373,6 +374,12 @@ int shunt_xdp(struct xdp_md *ctx)
 	default:
 		return XDP_DROP;
 	}
+}
+
+SEC("xdp.frags")
+int shunt_xdp(struct xdp_md *ctx)
+{
+	return shunt(ctx, stage_pick);
 }
 
 char shunt_license[] SEC("license") = "Dual BSD/GPL";
