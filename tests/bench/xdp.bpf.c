@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The engine's program under measurement: bpf_prog_test_run() gives it the same packet again and again
  * with whatever became of it, so before each go the encapsulation is undone and another flow's
  * addresses and port are written in. Beside it: that alone, nothing at all, and the same program with
