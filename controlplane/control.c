@@ -569,10 +569,7 @@ bool control_published(const struct control *control)
 bool control_flows(const struct control *control, const struct plan_service *service,
 		   const struct plan_backend *backend, u64 *flows)
 {
-	if (!plan_backend_eligible(backend) && backend->closed_generation == 0)
-		return false; /* not published yet */
-	return flow_count_of(control->flow_count, service->number, backend->number,
-			     backend->closed_generation, flows);
+	return flow_count_of(control->flow_count, service, backend, flows);
 }
 
 size_t control_pending_keys(const struct control *control, char *out, size_t out_bytes)

@@ -390,17 +390,19 @@ void flow_count_destroy(struct flow_count *count)
 	free(count);
 }
 
-bool flow_count_of(const struct flow_count *count, u16 service_number, u16 backend_number,
-		   u64 generation, u64 *flows)
+bool flow_count_of(const struct flow_count *count, const struct plan_service *service,
+		   const struct plan_backend *backend, u64 *flows)
 {
 	const struct counts *found = count->found;
 	const struct span *span;
 
-	if (!found || found->generation < generation)
+	if (!plan_backend_eligible(backend) && backend->closed_generation == 0)
+		return false; /* not published yet */
+	if (!found || found->generation < backend->closed_generation)
 		return false;
-	span = &found->services[service_number];
-	if (backend_number >= span->count)
+	span = &found->services[service->number];
+	if (backend->number >= span->count)
 		return false;
-	*flows = found->flows[span->first + backend_number];
+	*flows = found->flows[span->first + backend->number];
 	return true;
 }

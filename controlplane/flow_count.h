@@ -37,9 +37,11 @@ void flow_count_destroy(struct flow_count *count);
 /* Something has changed that makes a new count worth while: begins one soon. */
 void flow_count_kick(struct flow_count *count);
 
-/* How many living flows the last pass found for a backend. Returns false while that is unknown,
- * or was found before all dataplanes used this generation. */
-bool flow_count_of(const struct flow_count *count, u16 service_number, u16 backend_number,
-		   u64 generation, u64 *flows) __attribute__((warn_unused_result));
+/* How many living flows the last pass found for a backend. Returns false while that is unknown. Of a
+ * backend that is to get no new flows, it is unknown until a pass began after all dataplanes knew of
+ * that: what was found earlier may yet grow. */
+bool flow_count_of(const struct flow_count *count, const struct plan_service *service,
+		   const struct plan_backend *backend, u64 *flows)
+	__attribute__((warn_unused_result));
 
 #endif

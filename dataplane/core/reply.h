@@ -32,17 +32,13 @@ struct reply {
 	be16 type;
 	u8 verdict; /* enum verdict: what is written */
 	bool v6;
-	u8 grown_bytes; /* the reply begins so much before the frame */
-	u16 l3_offset;  /* of the frame, and of the reply */
-	u16 l4_offset;
+	u8 grown_bytes;  /* the reply begins so much before the frame */
+	u16 l3_offset;   /* of the frame, and of the reply */
 	u16 mtu;         /* VERDICT_PATH_MTU: what fits */
 	u32 frame_bytes; /* of the reply, from its own beginning */
 };
 
-/* A shortest solicitation has no option; the advertisement has one. An error begins with headers of
- * its own. */
-enum { REPLY_GROWN_MAX = IPV6_HEADER_BYTES + ICMP_HEADER_BYTES };
-
+/* A shortest solicitation has no option; the advertisement has one. */
 _Static_assert(ADVERTISEMENT_FRAME_BYTES - NEIGHBOUR_LINK_BYTES ==
 		       ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + NEIGHBOUR_MESSAGE_BYTES,
 	       "every solicitation has room for its answer");
@@ -90,7 +86,6 @@ static always_inline bool reply_address(struct cursor cursor, const struct packe
 	reply->type = ethernet->type;
 	reply->v6 = packet->flags & PACKET_V6;
 	reply->l3_offset = packet->l3_offset;
-	reply->l4_offset = packet->l4_offset;
 	for (int i = 0; i < PARSE_TAGS_MAX; i++) {
 		const u8 *tag;
 

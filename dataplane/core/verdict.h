@@ -161,48 +161,31 @@ static inline const char *action_name(enum action action)
 	return names[action];
 }
 
-/* The stable short name of a verdict's reason, as counters and JSON carry it. */
+struct verdict_words {
+	const char *reason;  /* the stable short name, as counters and JSON carry it */
+	const char *text;    /* what the verdict means, as half a sentence for a person */
+	const char *advice;  /* what an operator should do about it, as half a sentence */
+	const char *engines; /* where engines may differ about it, or "" */
+};
+
+static inline const struct verdict_words *verdict_words(enum verdict verdict)
+{
+	static const struct verdict_words words[VERDICT_COUNT] = {
+#define VERDICT_WORDS(id, action, reason, text, advice, engines) {reason, text, advice, engines},
+		VERDICTS(VERDICT_WORDS)
+#undef VERDICT_WORDS
+	};
+	return &words[verdict];
+}
+
 static inline const char *verdict_reason(enum verdict verdict)
 {
-	static const char *const reasons[VERDICT_COUNT] = {
-#define VERDICT_REASON(id, action, reason, text, advice, engines) reason,
-		VERDICTS(VERDICT_REASON)
-#undef VERDICT_REASON
-	};
-	return reasons[verdict];
+	return verdict_words(verdict)->reason;
 }
 
-/* What the verdict means, as half a sentence for a person. */
 static inline const char *verdict_text(enum verdict verdict)
 {
-	static const char *const texts[VERDICT_COUNT] = {
-#define VERDICT_TEXT(id, action, reason, text, advice, engines) text,
-		VERDICTS(VERDICT_TEXT)
-#undef VERDICT_TEXT
-	};
-	return texts[verdict];
-}
-
-/* What an operator should do about it, as half a sentence. */
-static inline const char *verdict_advice(enum verdict verdict)
-{
-	static const char *const advices[VERDICT_COUNT] = {
-#define VERDICT_ADVICE(id, action, reason, text, advice, engines) advice,
-		VERDICTS(VERDICT_ADVICE)
-#undef VERDICT_ADVICE
-	};
-	return advices[verdict];
-}
-
-/* Where engines may differ about it, or "". */
-static inline const char *verdict_engines(enum verdict verdict)
-{
-	static const char *const engines_of[VERDICT_COUNT] = {
-#define VERDICT_ENGINES(id, action, reason, text, advice, engines) engines,
-		VERDICTS(VERDICT_ENGINES)
-#undef VERDICT_ENGINES
-	};
-	return engines_of[verdict];
+	return verdict_words(verdict)->text;
 }
 
 #endif

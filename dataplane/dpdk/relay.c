@@ -76,15 +76,12 @@ static always_inline void queue_push(struct relay_queue *queue, struct rte_mbuf 
 static bool held(struct relay *relay, const struct port *port, struct rte_mbuf *mbuf, u32 i)
 {
 	struct burst *burst = &relay->burst;
-	const struct held held = {
-		.frame = mbuf,
-		.port = port,
-		.datagram = burst->datagram[i],
-		.since_ms = relay->env.now_ms,
-	};
+	struct held held = {.frame = mbuf, .port = port, .since_ms = relay->env.now_ms};
 
-	if (burst->verdict[i] != VERDICT_FRAGMENT || !relay->env.recent ||
-	    !hold_put(&relay->hold, &held))
+	if (burst->verdict[i] != VERDICT_FRAGMENT || !relay->env.recent)
+		return false;
+	held.datagram = burst->datagram[i];
+	if (!hold_put(&relay->hold, &held))
 		return false;
 	burst->verdict[i] = VERDICT_UNDECIDED;
 	return true;

@@ -100,21 +100,9 @@ static u64 now_ns(void)
 
 /* --- Frames of the flood -------------------------------------------------------------- */
 
+/* To the first VIP, from nobody yet: the checksum is a sum to add the source to. */
 static void template_make(u8 frame[static SCENE_FRAME_BYTES], const struct shape *shape)
 {
-	struct ethernet_header ethernet = {
-		.destination = SCENE_MAC,
-		.source = {0x02, 0, 0, 0, 0, 0x02},
-		.type = BE16(ETHERTYPE_IPV4),
-	};
-	struct ipv4_header ip = {
-		.version_ihl = 0x45,
-		.total_len = BE16(SCENE_FRAME_BYTES - ETHERNET_HEADER_BYTES),
-		.fragment = IPV4_DF,
-		.ttl = 64,
-		.protocol = shape->protocol,
-		.destination = BE32(SCENE_VIP_NETWORK + 1),
-	};
 	struct tcp_header tcp = {
 		.destination_port = BE16(80),
 		.data_offset = 5 << 4,
@@ -124,12 +112,8 @@ static void template_make(u8 frame[static SCENE_FRAME_BYTES], const struct shape
 		.destination_port = BE16(53),
 		.len = BE16(SCENE_FRAME_BYTES - ETHERNET_HEADER_BYTES - IPV4_HEADER_BYTES),
 	};
-	u8 *transport = frame + sizeof(ethernet) + sizeof(ip);
+	u8 *transport = scene_headers(frame, shape->protocol, 0, BE32(SCENE_VIP_NETWORK + 1));
 
-	ip.csum = csum_fold(csum_words(&ip, sizeof(ip) / 4)); /* a sum to add the source to */
-	memset(frame, 0, SCENE_FRAME_BYTES);
-	memcpy(frame, &ethernet, sizeof(ethernet));
-	memcpy(frame + sizeof(ethernet), &ip, sizeof(ip));
 	if (shape->protocol == PROTOCOL_TCP)
 		memcpy(transport, &tcp, sizeof(tcp));
 	else

@@ -106,10 +106,8 @@ static void state_make(struct scene *scene)
 	scene->env.flow_buckets = scene->flows.buckets_count;
 }
 
-static void frame_make(u8 frame[static SCENE_FRAME_BYTES], u32 flow, u32 services_count)
+u8 *scene_headers(u8 frame[static SCENE_FRAME_BYTES], u8 protocol, be32 source, be32 destination)
 {
-	u64 random = hash_unkeyed(flow + 1);
-	u16 port = (u16)(1024 + fastrange32((u32)random, 64512));
 	struct ethernet_header ethernet = {
 		.destination = SCENE_MAC,
 		.source = {0x02, 0, 0, 0, 0, 0x02},
@@ -120,24 +118,36 @@ static void frame_make(u8 frame[static SCENE_FRAME_BYTES], u32 flow, u32 service
 		.total_len = BE16(SCENE_FRAME_BYTES - ETHERNET_HEADER_BYTES),
 		.fragment = IPV4_DF,
 		.ttl = 64,
-		.protocol = PROTOCOL_TCP,
-		/* The multiplier is odd: every flow of up to 2^24 has an address of its own. */
-		.source = BE32(CLIENT_NETWORK | (flow * 0x9e3779u & 0xffffff)),
-		.destination =
-			BE32(SCENE_VIP_NETWORK + 1 + fastrange32(random >> 32, services_count)),
+		.protocol = protocol,
+		.source = source,
+		.destination = destination,
 	};
+
+	ip.csum = csum_fold(csum_words(&ip, sizeof(ip) / 4));
+	memset(frame, 0, SCENE_FRAME_BYTES);
+	memcpy(frame, &ethernet, sizeof(ethernet));
+	memcpy(frame + sizeof(ethernet), &ip, sizeof(ip));
+	return frame + sizeof(ethernet) + sizeof(ip);
+}
+
+static void frame_make(u8 frame[static SCENE_FRAME_BYTES], u32 flow, u32 services_count)
+{
+	u64 random = hash_unkeyed(flow + 1);
 	struct tcp_header tcp = {
-		.source_port = BE16(port),
+		.source_port = BE16((u16)(1024 + fastrange32((u32)random, 64512))),
 		.destination_port = BE16(80),
 		.data_offset = 5 << 4,
 		.flags = TCP_ACK,
 	};
+	struct ipv4_header *ip = (struct ipv4_header *)(frame + ETHERNET_HEADER_BYTES);
+	/* The multiplier is odd: every flow of up to 2^24 has an address of its own. */
+	u8 *transport = scene_headers(frame, PROTOCOL_TCP,
+				      BE32(CLIENT_NETWORK | (flow * 0x9e3779u & 0xffffff)),
+				      BE32(SCENE_VIP_NETWORK + 1 +
+					   fastrange32(random >> 32, services_count)));
 
-	ip.csum = (be16)~csum_fold(csum_words(&ip, sizeof(ip) / 4));
-	memset(frame, 0, SCENE_FRAME_BYTES);
-	memcpy(frame, &ethernet, sizeof(ethernet));
-	memcpy(frame + sizeof(ethernet), &ip, sizeof(ip));
-	memcpy(frame + sizeof(ethernet) + sizeof(ip), &tcp, sizeof(tcp));
+	ip->csum = (be16)~ip->csum;
+	memcpy(transport, &tcp, sizeof(tcp));
 }
 
 static void trace_make(struct scene *scene)

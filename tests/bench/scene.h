@@ -41,6 +41,10 @@ struct scene {
 void scene_open(struct scene *scene, const struct scene_shape *shape);
 void scene_close(struct scene *scene);
 
+/* Writes the headers before a transport header, and zeros behind them. The IPv4 checksum's field
+ * holds the sum so far. Returns where the transport header begins. */
+u8 *scene_headers(u8 frame[static SCENE_FRAME_BYTES], u8 protocol, be32 source, be32 destination);
+
 /* p, or the end of the program where it is NULL. */
 void *scene_must(void *p);
 

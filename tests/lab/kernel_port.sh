@@ -38,3 +38,11 @@ lab_web_config() {
 lab_kernel_config() {
 	lab_web_config -e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/'
 }
+
+# Both programs on that configuration.
+lab_kernel_balancer() {
+	lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
+	lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
+	lab_wait 30 shuntd test -S /run/shunt/api.sock
+	lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
+}

@@ -156,17 +156,23 @@ lab_backend() {
 		--vip "$LAB_VIP_V4" --vip "$LAB_VIP_V6"
 }
 
-lab_backends() {
+# lab_backends_start NAME..: and waits until they are ready.
+lab_backends_start() {
 	local name
-	mkdir "$LAB_DIR/www"
-	head -c 32M /dev/urandom >"$LAB_DIR/www/large"
-	for name in b1 b2 b3; do
+	for name; do
 		lab_backend "$name"
 	done
-	for name in b1 b2 b3; do
+	for name; do
 		lab_wait 30 "nginx-$name" test -s "$LAB_DIR/$name/pid"
 		lab_wait 30 "decap-$name" grep -q 'ready:' "$LAB_DIR/decap-$name.log"
 	done
+}
+
+# The demo's three, with a file that takes a while.
+lab_backends() {
+	mkdir "$LAB_DIR/www"
+	head -c 32M /dev/urandom >"$LAB_DIR/www/large"
+	lab_backends_start b1 b2 b3
 }
 
 # The balancer's device is in its own namespace when it is born. Once it is started, its

@@ -10,11 +10,5 @@ source "$tree/tests/lab/enter.sh"
 
 lab_network
 lab_kernel_port
-for name in b1 b2 b3; do
-	lab_backend "$name"
-done
-for name in b1 b2 b3; do
-	lab_wait 30 "nginx-$name" test -s "$LAB_DIR/$name/pid"
-	lab_wait 30 "decap-$name" grep -q 'ready:' "$LAB_DIR/decap-$name.log"
-done
+lab_backends_start b1 b2 b3
 lab_in client /usr/bin/python3 -B "$tree/tests/netns/drain.py"

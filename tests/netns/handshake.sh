@@ -12,11 +12,8 @@ lab_network
 lab_kernel_port
 lab_backends
 lab_kernel_config
-lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
-lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
+lab_kernel_balancer
 lab_daemon delay router /usr/bin/python3 -B "$tree/tests/lab/delay.py" router client 20
-lab_wait 30 shuntd test -S /run/shunt/api.sock
-lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
 lab_wait 30 delay grep -q ready "$LAB_DIR/delay.log"
 for namespace in router client; do
 	ip -n "$namespace" link set slow up mtu 1500

@@ -16,10 +16,7 @@ lab_kernel_config
 check='check: { type: tcp, port: 8080, interval: 200ms, timeout: 100ms, rise: 2, fall: 3 }'
 sed -i -e "s/^    encapsulation: .*/&\n    $check/" \
 	-e '/vip: .*:.*:/s/$/\n    all_down: drop/' "$LAB_CONFIG"
-lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
-lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
-lab_wait 30 shuntd test -S /run/shunt/api.sock
-lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
+lab_kernel_balancer
 
 if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/health.py"; then
 	tail -n 40 "$LAB_DIR"/shunt*.log

@@ -17,11 +17,5 @@ for number in 4 5; do
 	ip -n "b$number" address add "$LAB_VIP_V6/128" dev lo nodad
 done
 lab_kernel_port
-for name in b1 b2 b3 b4 b5; do
-	lab_backend "$name"
-done
-for name in b1 b2 b3 b4 b5; do
-	lab_wait 30 "nginx-$name" test -s "$LAB_DIR/$name/pid"
-	lab_wait 30 "decap-$name" grep -q 'ready:' "$LAB_DIR/decap-$name.log"
-done
+lab_backends_start b1 b2 b3 b4 b5
 lab_in client /usr/bin/python3 "$tree/tests/netns/restart.py"

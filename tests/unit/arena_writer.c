@@ -141,17 +141,13 @@ static void test_sealed_and_read_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_blocks_are_aligned_zeroed_and_apart, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_space_returns_only_when_nobody_reads_it, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_kept_blocks_live_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_abandon_frees_the_new_and_keeps_the_old, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_abandon_frees_nothing_that_is_read, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_sealed_and_read_only, setup, teardown),
+		unit_test_between(test_blocks_are_aligned_zeroed_and_apart),
+		unit_test_between(test_full),
+		unit_test_between(test_space_returns_only_when_nobody_reads_it),
+		unit_test_between(test_kept_blocks_live_on),
+		unit_test_between(test_abandon_frees_the_new_and_keeps_the_old),
+		unit_test_between(test_abandon_frees_nothing_that_is_read),
+		unit_test_between(test_sealed_and_read_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

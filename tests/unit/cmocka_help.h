@@ -10,4 +10,7 @@
 
 #include <cmocka.h>
 
+/* A test between its file's setup() and teardown(). */
+#define unit_test_between(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
 #endif

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The core inside the kernel against the core out here: the same frames, the same tables; the
- * verdict, every byte that goes out and the whole flow table must be the same. */
+ * verdict, every byte that goes out and the whole flow table must be the same. Where the list of
+ * verdicts says that engines differ, they must differ just so. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <sys/mman.h>
 
 #include "bpf/check/state.h"
+#include "dataplane/burst/burst.h"
+#include "dataplane/burst/hold.h"
 #include "tests/unit/cmocka_help.h"
 #include "tests/unit/traffic.h"
 
@@ -133,6 +136,102 @@ static void random_traffic_comes_out_the_same(void **state)
 	fixture_free(fixture);
 }
 
+/* --- Where engines differ ------------------------------------------------------------- */
+
+/* Of one datagram, from the client's port to a service. */
+static struct frame piece(u16 flags_and_offset)
+{
+	struct frame frame;
+
+	frame_build(&frame, &(struct frame_spec){
+				    .source = "192.0.2.7",
+				    .source_port = 50000,
+				    .destination = "203.0.113.10",
+				    .destination_port = 53,
+				    .protocol = FRAME_UDP,
+				    .id = 4711,
+				    .fragment = flags_and_offset,
+				    .payload_bytes = 8,
+			    });
+	return frame;
+}
+
+static void in_kernel(struct frame *frame, enum verdict verdict, u32 returns)
+{
+	u8 out[OUT_BYTES];
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->bytes, .data_size_in = frame->len,
+		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+
+	assert_int_equal(bpf_prog_test_run_opts(kernel.program, &run), 0);
+	assert_int_equal(kernel.state->verdict, verdict);
+	assert_int_equal(run.retval, returns);
+}
+
+/* A burst of one. */
+static void in_user_space(struct fixture *fixture, struct burst *burst, const struct frame *frame)
+{
+	static u8 block[ROOM + FRAME_MAX_BYTES];
+
+	memcpy(block + ROOM, frame->bytes, frame->len);
+	*burst = (struct burst){.count = 1, .station = fixture->station};
+	burst->frame[0] = block + ROOM;
+	burst->contiguous_bytes[0] = burst->frame_bytes[0] = frame->len;
+	burst->headroom_bytes[0] = ROOM;
+	burst_process(&fixture->env, burst);
+}
+
+/* A fragment before its first one: the kernel drops it at once; user space keeps it, and sends it
+ * to where the first one went. */
+static void early_fragments_wait_in_user_space_alone(void)
+{
+	struct fixture *fixture = fixture_new(CHECK_FLOW_BUCKETS);
+	struct frame early = piece(2), first = piece(FRAME_MF);
+	static struct hold hold;
+	static struct burst burst;
+	struct held held = {.frame = &early};
+
+	publish(fixture);
+	in_kernel(&early, VERDICT_FRAGMENT, XDP_DROP);
+	in_kernel(&first, VERDICT_MAGLEV, XDP_TX);
+
+	in_user_space(fixture, &burst, &early);
+	assert_int_equal(burst.verdict[0], VERDICT_FRAGMENT);
+	held.datagram = burst.datagram[0];
+	assert_true(hold_put(&hold, &held));
+	assert_false(hold_release(&hold, &fixture->recent, &held));
+	in_user_space(fixture, &burst, &first);
+	assert_int_equal(burst.verdict[0], VERDICT_MAGLEV);
+	assert_int_equal(burst.backend_number[0], kernel.state->backend_number);
+	held.frame = NULL;
+	assert_true(hold_release(&hold, &fixture->recent, &held));
+	assert_ptr_equal(held.frame, &early);
+	in_user_space(fixture, &burst, held.frame);
+	assert_int_equal(verdict_action(burst.verdict[0]), ACTION_FORWARD);
+	assert_int_equal(burst.backend_number[0], kernel.state->backend_number);
+	fixture_free(fixture);
+}
+
+static void (*const differences[VERDICT_COUNT])(void) = {
+	[VERDICT_FRAGMENT] = early_fragments_wait_in_user_space_alone,
+};
+
+static void engines_differ_where_the_list_says(void **state)
+{
+	for (u32 i = 0; i < VERDICT_COUNT; i++) {
+		const struct verdict_words *words = verdict_words((enum verdict)i);
+
+		if (words->engines[0] && !differences[i])
+			fail_msg("%s: verdict.h says that engines differ, and nothing here shows "
+				 "how",
+				 words->reason);
+		if (!words->engines[0] && differences[i])
+			fail_msg("%s: engines differ, and verdict.h does not say so",
+				 words->reason);
+		if (differences[i])
+			differences[i]();
+	}
+}
+
 static void the_verifier_has_little_to_do(void **state)
 {
 	printf("core_bpf: %u instructions verified\n", kernel.verified);
@@ -180,6 +279,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_sample_comes_out_the_same),
 		cmocka_unit_test(random_traffic_comes_out_the_same),
+		cmocka_unit_test(engines_differ_where_the_list_says),
 		cmocka_unit_test(the_verifier_has_little_to_do),
 	};
 	const char *path = argc > 1 ? argv[1] : "core.bpf.o";

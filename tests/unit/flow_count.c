@@ -39,6 +39,7 @@ struct counting {
 	struct flow_count *count;
 	struct config config;
 	struct config_service configs[SERVICES];
+	struct config_backend config_backend;
 	struct plan plan;
 	struct plan_service plan_services[SERVICES];
 	struct plan_backend backends[SERVICES][BACKENDS];
@@ -71,6 +72,7 @@ static void turn(struct counting *counting)
 static void plan_make(struct counting *counting)
 {
 	counting->config.services_count = SERVICES;
+	counting->config_backend.weight = 1;
 	counting->plan.config = &counting->config;
 	counting->plan.services = counting->plan_services;
 	for (u32 i = 0; i < sizeof(counting->plan.fleet_seed); i++)
@@ -83,7 +85,11 @@ static void plan_make(struct counting *counting)
 			.backends = counting->backends[i],
 		};
 		for (u32 k = 0; k < BACKENDS; k++)
-			counting->backends[i][k].number = (u16)(k + 1);
+			counting->backends[i][k] = (struct plan_backend){
+				.config = &counting->config_backend,
+				.number = (u16)(k + 1),
+				.healthy = true,
+			};
 	}
 }
 
@@ -165,18 +171,30 @@ static u32 expect_found(struct counting *counting, u32 service, u32 first, u32 c
 	return found;
 }
 
+/* Whether a count is told of a backend that the dataplanes give no new flows since a generation; 0:
+ * they give it some. */
+static bool known(const struct counting *counting, u64 closed_generation)
+{
+	struct plan_backend backend = counting->backends[0][0];
+	u64 flows;
+
+	backend.closed_generation = closed_generation;
+	if (closed_generation > 0)
+		backend.drain.operator_since_s = 1;
+	return flow_count_of(counting->count, &counting->plan_services[0], &backend, &flows);
+}
+
 /* Waits for a pass that began from now on. */
 static void count_anew(struct counting *counting)
 {
-	u64 flows, start_ms = loop_now_ms(counting->loop);
+	u64 start_ms = loop_now_ms(counting->loop);
 
 	counting->job.generation++;
 	flow_count_kick(counting->count);
 	do {
 		turn(counting);
 		assert_true(loop_now_ms(counting->loop) - start_ms < PATIENCE_MS);
-	} while (!flow_count_of(counting->count, services[0].number, 1, counting->job.generation,
-				&flows));
+	} while (!known(counting, counting->job.generation));
 }
 
 static void assert_counted(struct counting *counting)
@@ -186,8 +204,8 @@ static void assert_counted(struct counting *counting)
 		for (u16 k = 1; k <= BACKENDS; k++) {
 			u64 flows = 0;
 
-			assert_true(flow_count_of(counting->count, services[i].number, k,
-						  GENERATION, &flows));
+			assert_true(flow_count_of(counting->count, &counting->plan_services[i],
+						  &counting->backends[i][k - 1], &flows));
 			if (flows != counting->expected[i][k])
 				fail_msg("service %u, backend %u: %llu flows counted, %u there",
 					 services[i].number, k, (unsigned long long)flows,
@@ -331,13 +349,6 @@ static void several_dataplanes_add_up(void **state)
 	counting_free(counting);
 }
 
-static bool known(const struct counting *counting, u64 generation)
-{
-	u64 flows;
-
-	return flow_count_of(counting->count, services[0].number, 1, generation, &flows);
-}
-
 static void turn_until_asked(struct counting *counting, u32 times)
 {
 	for (u32 wanted = counting->asked + times; counting->asked < wanted;)
@@ -349,6 +360,7 @@ static void what_is_not_known_is_not_0(void **state)
 {
 	struct counting *counting = counting_new();
 	int file = memfd_create("test", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	struct plan_backend beyond = counting->backends[0][0];
 
 	assert_false(known(counting, 0));
 	counting->task = FLOW_COUNT_LATER;
@@ -358,9 +370,11 @@ static void what_is_not_known_is_not_0(void **state)
 	counting->task = FLOW_COUNT_NOW;
 	count_anew(counting);
 	assert_true(known(counting, counting->job.generation));
-	assert_false(known(counting, counting->job.generation + 1));
-	assert_false(flow_count_of(counting->count, 9, 1, 0, &(u64){0}));
-	assert_false(flow_count_of(counting->count, 1, BACKENDS + 1, 0, &(u64){0}));
+	beyond.number = BACKENDS + 1;
+	assert_false(
+		flow_count_of(counting->count, &counting->plan_services[0], &beyond, &(u64){0}));
+	assert_false(flow_count_of(counting->count, &(struct plan_service){.number = 9},
+				   &counting->backends[0][0], &(u64){0}));
 
 	counting->task = FLOW_COUNT_LATER;
 	flow_count_kick(counting->count);
@@ -379,6 +393,29 @@ static void what_is_not_known_is_not_0(void **state)
 	turn_until_asked(counting, 1);
 	assert_false(known(counting, 0));
 	close(file);
+	counting_free(counting);
+}
+
+/* A backend may get flows until every dataplane has the tables that say otherwise, and what was
+ * counted before that is not what is left. */
+static void a_count_from_before_a_drain_is_not_told(void **state)
+{
+	struct counting *counting = counting_new();
+	struct plan_backend *backend = &counting->backends[0][0];
+	u64 flows = 0;
+
+	place(counting, 0, 0, BACKENDS);
+	count_anew(counting);
+	assert_true(flow_count_of(counting->count, &counting->plan_services[0], backend, &flows));
+	assert_true(flows == 1);
+	backend->drain.operator_since_s = 1; /* ordered, and not published yet */
+	assert_false(flow_count_of(counting->count, &counting->plan_services[0], backend, &flows));
+	backend->closed_generation = counting->job.generation + 1;
+	assert_false(flow_count_of(counting->count, &counting->plan_services[0], backend, &flows));
+	place(counting, 0, BACKENDS, BACKENDS); /* the last that it got */
+	count_anew(counting);
+	assert_true(flow_count_of(counting->count, &counting->plan_services[0], backend, &flows));
+	assert_true(flows == 2);
 	counting_free(counting);
 }
 
@@ -412,6 +449,7 @@ int main(void)
 		cmocka_unit_test(tables_named_twice_count_once),
 		cmocka_unit_test(several_dataplanes_add_up),
 		cmocka_unit_test(what_is_not_known_is_not_0),
+		cmocka_unit_test(a_count_from_before_a_drain_is_not_told),
 		cmocka_unit_test(a_count_is_sliced),
 	};
 

@@ -279,21 +279,16 @@ static void what_strays_asks_the_other_workers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(every_worker_and_both_buckets_are_searched, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(the_one_that_heard_last_is_right, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_flow_lives_for_one_timeout, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_a_table_of_our_own_nothing_is_asked, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_miss_goes_on_and_is_written_down, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_syn_keeps_an_elder_entry, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_we_know_ourselves_is_newer, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_removed_backend_is_a_miss, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_strays_asks_the_other_workers, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_syn_leaves_a_draining_backend_for_good, setup,
-						teardown),
+		unit_test_between(every_worker_and_both_buckets_are_searched),
+		unit_test_between(the_one_that_heard_last_is_right),
+		unit_test_between(a_flow_lives_for_one_timeout),
+		unit_test_between(without_a_table_of_our_own_nothing_is_asked),
+		unit_test_between(a_miss_goes_on_and_is_written_down),
+		unit_test_between(a_syn_keeps_an_elder_entry),
+		unit_test_between(what_we_know_ourselves_is_newer),
+		unit_test_between(a_removed_backend_is_a_miss),
+		unit_test_between(what_strays_asks_the_other_workers),
+		unit_test_between(a_syn_leaves_a_draining_backend_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,14 +135,11 @@ static void places_are_few(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_first_one_releases_its_own_in_order, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(nobody_waits_for_long, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_released_does_not_wait_again, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(what_came_long_ago_releases_nobody, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(places_are_few, setup, teardown),
+		unit_test_between(a_first_one_releases_its_own_in_order),
+		unit_test_between(nobody_waits_for_long),
+		unit_test_between(what_is_released_does_not_wait_again),
+		unit_test_between(what_came_long_ago_releases_nobody),
+		unit_test_between(places_are_few),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,6 +260,24 @@ static void a_ping_keeps_its_checksum_right_or_wrong(void **state)
 	fixture_free(fixture);
 }
 
+/* No frame may leave to a group because one came with a group as its source. */
+static void a_group_is_not_answered(void **state)
+{
+	struct fixture *fixture = fixture_new(0);
+	struct frame frame;
+
+	frame_build(&frame, &(struct frame_spec){
+				    .source = "192.0.2.7",
+				    .destination = "203.0.113.10",
+				    .protocol = FRAME_ICMP,
+			    });
+	frame.bytes[6] |= 1;
+	assert_int_equal(fixture_forward(fixture, frame.bytes, frame.len, 0).verdict, VERDICT_ICMP);
+	frame.bytes[6] &= 0xfe;
+	assert_int_equal(fixture_forward(fixture, frame.bytes, frame.len, 0).verdict, VERDICT_ECHO);
+	fixture_free(fixture);
+}
+
 /* --- Path MTU ------------------------------------------------------------------------- */
 
 /* What becomes of a packet from 10.SENDER that does not fit, at a time. */
@@ -283,6 +301,61 @@ static enum verdict too_big_at(struct fixture *fixture, u32 sender, u32 now_ms)
 	memcpy(block + ROOM, frame.bytes, frame.len);
 	fixture->env.now_ms = now_ms;
 	return fixture_forward(fixture, block + ROOM, frame.len, ROOM).verdict;
+}
+
+/* RFC 1191 section 4, RFC 4443 section 3.2: from the VIP, with the MTU that leaves room for the
+ * outer header, and as much of the packet as may go back. */
+static void an_error_tells_what_fits(void **state)
+{
+	enum { MTU = 1400, OVERHEAD = 20 };
+
+	for (u32 v6 = 0; v6 < 2; v6++) {
+		struct fixture *fixture = fixture_new(0);
+		const u32 header = v6 ? 40 : 20, quoted = v6 ? 1192 : 528;
+		struct frame frame;
+		struct asked asked;
+		const u8 *ip, *about;
+
+		fixture->backends[(v6 ? FIXTURE_SET : 0) + BACKEND_NARROW].mtu = MTU;
+		frame_build(&frame, &(struct frame_spec){
+					    .source = v6 ? "2001:db8:2::7" : "192.0.2.7",
+					    .destination = v6 ? "2001:db8:1::15" : "203.0.113.15",
+					    .protocol = FRAME_TCP,
+					    .destination_port = 80,
+					    .tcp_flags = FRAME_ACK,
+					    .fragment = v6 ? 0 : FRAME_DF,
+					    .payload_bytes = 1400,
+				    });
+		asked = ask(fixture, &frame, frame.len, ROOM);
+		assert_int_equal(asked.outcome.verdict, VERDICT_PATH_MTU);
+		assert_int_equal(asked.outcome.frame_bytes, 14 + header + 8 + quoted);
+		assert_memory_equal(asked.outcome.frame, frame_peer_mac, 6);
+		assert_memory_equal(asked.outcome.frame + 6, frame_our_mac, 6);
+		assert_int_equal(get16(asked.outcome.frame + 12), v6 ? 0x86dd : 0x0800);
+		ip = asked.outcome.frame + 14;
+		about = frame.bytes + 14;
+		if (v6) {
+			assert_int_equal(get32(ip), 6u << 28);
+			assert_int_equal(get16(ip + 4), 8 + quoted);
+			assert_int_equal(ip[6], FRAME_ICMPV6);
+			assert_memory_equal(ip + 8, about + 24, 16);
+			assert_memory_equal(ip + 24, about + 8, 16);
+			assert_int_equal(get32(ip + 40) >> 16, 2 << 8);
+			assert_int_equal(get32(ip + 44), MTU - OVERHEAD);
+		} else {
+			assert_int_equal(get16(ip + 2), 28 + quoted);
+			assert_int_equal(ip[9], FRAME_ICMP);
+			assert_memory_equal(ip + 12, about + 16, 4);
+			assert_memory_equal(ip + 16, about + 12, 4);
+			assert_true(frame_ipv4_is_sealed(ip));
+			assert_int_equal(get32(ip + 20) >> 16, 3 << 8 | 4);
+			assert_int_equal(get32(ip + 24), MTU - OVERHEAD);
+		}
+		assert_true(icmp_is_sealed(ip, v6));
+		assert_memory_equal(ip + header + 8, about, quoted);
+		free(asked.block);
+		fixture_free(fixture);
+	}
 }
 
 static void a_sender_is_told_ten_times_a_second(void **state)
@@ -344,6 +417,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_has_no_room_is_dropped),
 		cmocka_unit_test(what_is_cut_is_not_answered),
 		cmocka_unit_test(a_ping_keeps_its_checksum_right_or_wrong),
+		cmocka_unit_test(a_group_is_not_answered),
+		cmocka_unit_test(an_error_tells_what_fits),
 		cmocka_unit_test(a_sender_is_told_ten_times_a_second),
 		cmocka_unit_test(a_flood_of_senders_is_answered_by_few),
 		cmocka_unit_test(who_remembers_nothing_tells_everyone),

@@ -41,51 +41,19 @@ enum { AT_TYPE = 12, AT_IP = 14, AT_L4_V4 = 34, AT_L4_V6 = 54 };
 		 .tcp_flags = FRAME_ACK
 
 /* What a backend sent, and an error about it came from a router. */
-static const struct frame_spec answer_v4 = {
-	.source = "203.0.113.10",
-	.source_port = 443,
-	.destination = "192.0.2.7",
-	.destination_port = 50000,
-	.protocol = FRAME_TCP,
-	.tcp_flags = FRAME_ACK,
-	.payload_bytes = 100,
-};
-static const struct frame_spec answer_v6 = {
-	.source = "2001:db8:1::10",
-	.source_port = 443,
-	.destination = "2001:db8:2::7",
-	.destination_port = 50000,
-	.protocol = FRAME_TCP,
-	.tcp_flags = FRAME_ACK,
-	.payload_bytes = 100,
-};
-static const struct frame_spec piece_v6 = {
-	.source = "2001:db8:1::10",
-	.source_port = 443,
-	.destination = "2001:db8:2::7",
-	.destination_port = 50000,
-	.protocol = FRAME_TCP,
-	.payload_bytes = 100,
-	.extensions = {FRAME_FRAGMENT},
-	.extensions_count = 1,
-};
-static const struct frame_spec option_v6 = {
-	.source = "2001:db8:1::10",
-	.source_port = 443,
-	.destination = "2001:db8:2::7",
-	.destination_port = 50000,
-	.protocol = FRAME_TCP,
-	.payload_bytes = 100,
-	.extensions = {60},
-	.extensions_count = 1,
-};
-static const struct frame_spec stranger_v4 = {
-	.source = "203.0.113.12",
-	.source_port = 443,
-	.destination = "192.0.2.7",
-	.destination_port = 50000,
-	.protocol = FRAME_TCP,
-};
+#define SENT4(address)                                                                             \
+	.source = address, .source_port = 443, .destination = "192.0.2.7",                         \
+	.destination_port = 50000, .protocol = FRAME_TCP
+#define SENT6                                                                                      \
+	.source = "2001:db8:1::10", .source_port = 443, .destination = "2001:db8:2::7",            \
+	.destination_port = 50000, .protocol = FRAME_TCP, .payload_bytes = 100
+static const struct frame_spec answer_v4 = {SENT4("203.0.113.10"), .tcp_flags = FRAME_ACK,
+					    .payload_bytes = 100};
+static const struct frame_spec stranger_v4 = {SENT4("203.0.113.12")};
+static const struct frame_spec answer_v6 = {SENT6, .tcp_flags = FRAME_ACK};
+static const struct frame_spec piece_v6 = {SENT6, .extensions = {FRAME_FRAGMENT},
+					   .extensions_count = 1};
+static const struct frame_spec option_v6 = {SENT6, .extensions = {60}, .extensions_count = 1};
 #define ERROR4(packet, bytes)                                                                      \
 	.source = "198.51.100.1", .destination = "203.0.113.10", .protocol = FRAME_ICMP,           \
 	.about = packet, .about_bytes = bytes

@@ -297,15 +297,13 @@ static void flows_are_known_once_all_have_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(flows_go_to_the_next, setup, teardown),
-		cmocka_unit_test_setup_teardown(flows_in_use_stay, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_wants_none_gets_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_heir_may_die_young, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_heir_may_bring_its_own, setup, teardown),
-		cmocka_unit_test_setup_teardown(flows_come_with_the_first_arena_only, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(flows_are_known_once_all_have_told, setup,
-						teardown),
+		unit_test_between(flows_go_to_the_next),
+		unit_test_between(flows_in_use_stay),
+		unit_test_between(who_wants_none_gets_none),
+		unit_test_between(an_heir_may_die_young),
+		unit_test_between(an_heir_may_bring_its_own),
+		unit_test_between(flows_come_with_the_first_arena_only),
+		unit_test_between(flows_are_known_once_all_have_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

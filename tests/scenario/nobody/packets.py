@@ -14,3 +14,6 @@ def packets(s):
     s.frame(to_balancer(v4 / TCP(sport=4242, dport=0, flags="S")), drop("unmatched"))
     s.frame(to_balancer(IP(src=CLIENT4, dst=VIP4, proto=132) / bytes(32)), drop("unmatched"))
     s.frame(to_balancer(IP(src=CLIENT4, dst=VIP4, proto=0) / bytes(32)), drop("unmatched"))
+    v6 = IPv6(src=CLIENT6, dst=VIP6)
+    s.frame(to_balancer(v6 / UDP(sport=4242, dport=53) / bytes(20)), drop("no_backend", "drained6"))
+    s.frame(to_balancer(v6 / TCP(sport=4242, dport=53, flags="S")), drop("unmatched"))
