@@ -239,20 +239,31 @@ __attribute__((noinline)) int sibling_look(struct scratch *s, struct sibling_fin
 	return 0;
 }
 
+/* Of all workers' tables. A function of its own, or the verifier would walk through the loop once for
+ * every state that it can be come to in. */
+__attribute__((noinline)) int siblings_look(struct scratch *s, u32 service_number)
+{
+	struct sibling_find find = {.age = FLOW_TIMEOUT_TICKS + 1};
+	u32 zero = 0, workers_count;
+	const struct kernel_control *shared = bpf_map_lookup_elem(&control, &zero);
+
+	if (!s || !shared)
+		return 0;
+	workers_count = shared->workers_count;
+	for (u32 i = 0; i < KERNEL_WORKERS_MAX && i < workers_count; i++) {
+		find.worker = i;
+		sibling_look(s, &find, service_number);
+	}
+	return (int)find.number;
+}
+
 static inline u16 env_flow_elder(const struct env *env, const struct service *service,
 				 const struct packet *packet, const struct flow_key *key)
 {
-	struct sibling_find find = {.age = FLOW_TIMEOUT_TICKS + 1};
-	u32 workers_count = env->control->workers_count;
-
-	if (likely(!(packet->flags & (PACKET_FRAGMENT | PACKET_ERROR))) || workers_count < 2 ||
-	    env->control->flow_buckets == 0)
+	if (likely(!(packet->flags & (PACKET_FRAGMENT | PACKET_ERROR))) ||
+	    env->control->workers_count < 2 || env->control->flow_buckets == 0)
 		return 0;
-	for (u32 i = 0; i < KERNEL_WORKERS_MAX && i < workers_count; i++) {
-		find.worker = i;
-		sibling_look(env->scratch, &find, service->number);
-	}
-	return (u16)find.number;
+	return (u16)siblings_look(env->scratch, service->number);
 }
 
 static inline u8 env_tick(const struct env *env)

@@ -94,6 +94,35 @@ static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 #endif
 }
 
+/* yes where the condition, told as 1 or 0, holds, else no; and the two conditions that are asked where
+ * the verifier would walk both ways of each entry of a bucket: whether x is 0, and whether x is above
+ * y, both below 2^31. */
+static always_inline u32 choose_if(u32 one, u32 yes, u32 no)
+{
+#ifdef __bpf__
+	return no + (yes - no) * one;
+#else
+	return one ? yes : no;
+#endif
+}
+
+static always_inline u32 one_if_zero(u64 x)
+{
+	return choose_equal(x, 0, 1, 0);
+}
+
+static always_inline u32 one_if_above(u32 x, u32 y)
+{
+#ifdef __bpf__
+	u32 below = y - x;
+
+	hide_value(below);
+	return below >> 31;
+#else
+	return x > y;
+#endif
+}
+
 /* fastrange: maps a uniform 32-bit value onto [0, n) without a division. */
 static inline u32 fastrange32(u32 x, u32 n)
 {

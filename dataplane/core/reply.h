@@ -185,16 +185,18 @@ static inline bool reply_consider(const struct env *env, const struct station *s
 	switch (verdict) {
 	case VERDICT_NOT_IP:
 		return reply_arp(env, station, cursor, frame_bytes, reply);
-	case VERDICT_OTHER_ADDRESS:
-		return reply_neighbour(env, station, cursor, packet, reply);
 	case VERDICT_ICMP:
-		return reply_echo(cursor, frame_bytes, packet, reply) ||
-		       reply_neighbour(env, station, cursor, packet, reply);
+		if (reply_echo(cursor, frame_bytes, packet, reply))
+			return true;
+		break;
+	case VERDICT_OTHER_ADDRESS:
+		break;
 	case VERDICT_TOO_BIG_DF:
 		return reply_path_mtu(env, cursor, packet, backend, reply);
 	default:
 		return false;
 	}
+	return reply_neighbour(env, station, cursor, packet, reply);
 }
 
 /* --- The answer ----------------------------------------------------------------------- */

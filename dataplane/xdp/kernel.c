@@ -386,16 +386,24 @@ static u64 counts_half(const struct kernel *kernel, u32 counters_count)
 	return (u64)kernel->control->workers_count * kernel_counts_stride(counters_count);
 }
 
-/* The same counters as the other slot's, where there are as many; else new ones. */
+/* The same counters as the other slot's, where there are as many; else new ones. Each update of a map
+ * of maps waits for every packet under way, so there is none where nothing changes. */
 static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 {
 	struct kernel_slot *slot = &kernel->slots[at];
-	const struct kernel_slot *other = &kernel->slots[(at + 1) % KERNEL_SLOTS];
+	struct kernel_slot *other = &kernel->slots[(at + 1) % KERNEL_SLOTS];
 	int outer_fd = bpf_map__fd(kernel->skeleton->maps.counts);
 	u64 entries = 2 * counts_half(kernel, counters_count);
+	bool shared = other->counts && other->counters_count == counters_count;
 	int fd;
 
-	if (other->counts && other->counters_count == counters_count)
+	if (shared && slot->counts_serial && slot->counts_serial == other->counts_serial)
+		return 0;
+	if (!shared || !other->counts_serial)
+		kernel->counts_made++;
+	if (shared && !other->counts_serial)
+		other->counts_serial = kernel->counts_made;
+	if (shared)
 		fd = dup(other->counts_fd);
 	else
 		fd = inner_create("shunt_counts", sizeof(struct kernel_count), (u32)entries);
@@ -408,6 +416,7 @@ static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 	slot->counts_fd = fd;
 	slot->counts_bytes = entries * sizeof(struct kernel_count);
 	slot->counters_count = counters_count;
+	slot->counts_serial = shared ? other->counts_serial : kernel->counts_made;
 	slot->counts = map_memory(fd, slot->counts_bytes);
 	if (!slot->counts)
 		return -ENOMEM;

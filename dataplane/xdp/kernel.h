@@ -17,6 +17,7 @@ struct kernel_slot {
 	struct kernel_count *counts;
 	u64 counts_bytes;
 	u32 counters_count;
+	u32 counts_serial; /* alike for slots with the same counters; 0: a process before made them */
 	int counts_fd;
 };
 
@@ -29,6 +30,7 @@ struct kernel {
 	struct kernel_slot slots[KERNEL_SLOTS];
 	const char *pin_dir; /* NULL: nothing is pinned */
 	bool resumed;        /* the maps are those of a process before us */
+	u32 counts_made;     /* the last of counts_serial */
 	u8 *scratch;         /* every CPU's, as the kernel copies it out for kernel_run() */
 };
 

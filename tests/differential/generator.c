@@ -251,6 +251,10 @@ static void make_any(struct generator *generator, struct frame *frame)
 	case 19:
 		make_echo(generator, frame);
 		break;
+	case 20:
+		make_ordinary(generator, frame);
+		frame->bytes[11] = (uint8_t)random_below(random, 4); /* a port's, or nobody's */
+		break;
 	default:
 		make_ordinary(generator, frame);
 	}

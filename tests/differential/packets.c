@@ -9,7 +9,8 @@
 
 #define SEED 0x5eed5eed5eed5eedull
 
-enum { FRAMES_BETWEEN_STEPS = 64, STEP_MAX_MS = 60, CHANGES = 400, COMPARISONS = 100 };
+enum { FRAMES_BETWEEN_STEPS = 64, STEP_MAX_MS = 60, COMPARISONS = 100 };
+enum { CHANGES_MAX = 400, FRAMES_BETWEEN_CHANGES_MIN = 400 };
 enum { FLOW_BUCKETS_SMALL = 509, VERIFIED_MAX = 150000 };
 
 /* What cannot happen here, and why. */
@@ -63,13 +64,16 @@ static void verifier_check(const struct world *world)
 static void run(struct world *world, struct generator *generator, u32 frames)
 {
 	static struct generator_frame frame;
+	u32 between = frames / CHANGES_MAX;
 
+	if (between < FRAMES_BETWEEN_CHANGES_MIN)
+		between = FRAMES_BETWEEN_CHANGES_MIN;
 	for (u32 i = 0; i < frames; i++) {
 		if (i == frames / 4 * 3)
 			world_flows(world, world->kernel.flows.buckets_count);
 		if (i % FRAMES_BETWEEN_STEPS == 0)
 			world_pass(world, random_below(&generator->random, STEP_MAX_MS));
-		if (i % (frames / CHANGES) == 0)
+		if (i % between == 0)
 			world_change(world, &generator->random);
 		if (i % (frames / COMPARISONS) == 0)
 			world_compare(world);
@@ -85,8 +89,8 @@ int main(int argc, char **argv)
 	struct generator generator = {.random = {SEED}, .workers_count = WORLD_WORKERS};
 	int frames = argc == 3 ? atoi(argv[2]) : 0;
 
-	if (frames < CHANGES) {
-		fprintf(stderr, "usage: packets CONFIG FRAMES (%d or more)\n", CHANGES);
+	if (frames < COMPARISONS) {
+		fprintf(stderr, "usage: packets CONFIG FRAMES (%d or more)\n", COMPARISONS);
 		return 64;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
