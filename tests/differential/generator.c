@@ -7,7 +7,7 @@
 #include "tests/unit/questions.h"
 #include "tests/unit/samples.h"
 
-enum { CLIENTS = 120, PORTS = 24, RUN_MAX = 48, JUMBO_BYTES = 5000 };
+enum { CLIENTS = 120, PORTS = 4, RUN_MAX = 48, JUMBO_BYTES = 5000 };
 
 struct target {
 	const char *vip;
@@ -139,7 +139,8 @@ static void make_fragment(struct generator *generator, struct frame *frame)
 	}
 	spec.destination_port = target_port(random, target);
 	spec.payload_bytes += spec.protocol == FRAME_TCP ? 4 : 0;
-	client_write(generator, is_v6(target->vip), source, sizeof(source));
+	snprintf(source, sizeof(source), is_v6(target->vip) ? "2001:db8:2::%x" : "192.0.2.%u",
+		 1 + generator->worker + generator->workers_count * random_below(random, 4));
 	if (is_v6(target->vip)) {
 		spec.extensions[0] = FRAME_FRAGMENT;
 		spec.extensions_count = 1;

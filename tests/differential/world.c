@@ -215,11 +215,11 @@ static void service_change(struct world *world, struct random *random, size_t i)
 	}
 }
 
-void world_change(struct world *world, struct random *random)
+void world_disturb(struct world *world, struct random *random, u32 changes)
 {
 	u32 services_count = (u32)world->config->services_count;
 
-	for (u32 changes = 1 + random_below(random, 4); changes > 0; changes--) {
+	for (; changes > 0; changes--) {
 		size_t i = random_below(random, services_count);
 
 		if (world->original->services[i].backends_count > 3)
@@ -228,13 +228,26 @@ void world_change(struct world *world, struct random *random)
 	for (size_t i = 0; i < services_count; i++)
 		if (random_one_in(random, 6))
 			service_restore(world, i);
-	if (random_one_in(random, 8))
-		world->config->defaults.unmatched ^= CONFIG_UNMATCHED_PASS;
-	world->stateless = random_one_in(random, 40);
 	if (random_one_in(random, 20))
 		world_renew(world);
 	else
 		world_publish(world);
+}
+
+void world_change(struct world *world, struct random *random)
+{
+	if (random_one_in(random, 8))
+		world->config->defaults.unmatched ^= CONFIG_UNMATCHED_PASS;
+	world->stateless = random_one_in(random, 40);
+	world_disturb(world, random, 1 + random_below(random, 4));
+}
+
+bool world_has(const struct world *world, u16 service_number, u16 backend_number)
+{
+	const struct config_service *service = &world->config->services[service_number - 1];
+
+	return backend_number > 0 && backend_number <= service->backends_count &&
+	       service->backends[backend_number - 1].state != CONFIG_STATE_MAINTENANCE;
 }
 
 /* --- Time ----------------------------------------------------------------------------- */

@@ -90,8 +90,14 @@ void world_flows(struct world *world, u32 flow_buckets);
 /* Publishes the configuration and the plan as they stand now. */
 void world_publish(struct world *world);
 
-/* Changes one or more things as operators, health checks and routes do, and publishes. */
+/* Changes up to so many backends as operators, health checks and routes do, and publishes. */
+void world_disturb(struct world *world, struct random *random, u32 changes);
+
+/* The same, and sometimes what holds for all services; for a while flow tables may not be used. */
 void world_change(struct world *world, struct random *random);
+
+/* Whether a service has a backend of this number that may go on with its flows. */
+bool world_has(const struct world *world, u16 service_number, u16 backend_number);
 
 /* Publishes out of a new arena of another size. */
 void world_renew(struct world *world);
