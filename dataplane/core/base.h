@@ -63,15 +63,6 @@ static inline u32 be32_to_cpu(be32 x)
 #define join_paths() ((void)0)
 #endif
 
-/* The same for a number that a loop has counted, with the help of another of which the verifier
- * knows nothing: it then takes the first for just as unknown. */
-#ifdef __bpf__
-#define forget_value(x, unknown)                                                                   \
-	asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+&r"(x) : "r"((u64)(unknown)))
-#else
-#define forget_value(x, unknown) ((void)0)
-#endif
-
 /* Keeps a number's origin from clang, which for BPF makes branches of arithmetic that it sees
  * through. */
 #ifdef __bpf__
