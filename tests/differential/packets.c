@@ -106,9 +106,9 @@ static int run_engines(const char *config_path, u32 frames)
 }
 
 /* For engines that see a capture, under the same tables all the time. */
-static int write_capture(const char *path, u32 frames)
+static int write_capture(const char *path, u32 frames, u64 seed)
 {
-	struct generator generator = {.random = {SEED}, .workers_count = 1, .capture = true};
+	struct generator generator = {.random = {seed}, .workers_count = 1, .capture = true};
 	static struct generator_frame frame;
 	struct capture capture;
 
@@ -125,15 +125,17 @@ static int write_capture(const char *path, u32 frames)
 
 int main(int argc, char **argv)
 {
-	int frames = argc == 4 ? atoi(argv[3]) : 0;
-	bool capturing = frames > 0 && strcmp(argv[1], "--capture") == 0;
+	int frames = argc >= 4 ? atoi(argv[3]) : 0;
+	bool capturing = argc == 5 && strcmp(argv[1], "--capture") == 0;
+	u64 seed = capturing ? SEED ^ hash_unkeyed(strtoull(argv[4], NULL, 0)) : SEED;
 
 	if (frames < COMPARISONS || (!capturing && strcmp(argv[1], "--engines") != 0)) {
 		fprintf(stderr, "usage: packets --engines CONFIG FRAMES\n"
-				"       packets --capture FILE FRAMES\n");
+				"       packets --capture FILE FRAMES NUMBER\n");
 		return 64;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("seed %#llx, %d frames\n", (unsigned long long)SEED, frames);
-	return capturing ? write_capture(argv[2], (u32)frames) : run_engines(argv[2], (u32)frames);
+	printf("seed %#llx, %d frames\n", (unsigned long long)seed, frames);
+	return capturing ? write_capture(argv[2], (u32)frames, seed)
+			 : run_engines(argv[2], (u32)frames);
 }
