@@ -71,7 +71,6 @@ static struct world_result core_run(struct world *world, u32 worker, u8 *room, u
 	return (struct world_result){
 		.verdict = verdict,
 		.backend_number = single.backend_number,
-		/* Noted with the backend, so not where a frame's service was all that it got. */
 		.service_number = single.service ? single.service->number : 0,
 		.l3_len = single.packet.l3_len,
 		.port = verdict_action(verdict) == ACTION_FORWARD ? single.backend->port : port,
