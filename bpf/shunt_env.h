@@ -240,17 +240,18 @@ __attribute__((noinline)) int sibling_look(struct scratch *s, struct sibling *si
 	return 0;
 }
 
-/* The backend number that any worker's flow table has for the flow in s->key, or 0. */
-__attribute__((noinline)) int siblings_find(struct scratch *s, u32 service_number,
-					    u32 workers_count)
+/* Of all workers' tables. A function of its own, or the verifier would walk through the loop once for
+ * every state that it can be come to in. */
+__attribute__((noinline)) int siblings_look(struct scratch *s, u32 service_number)
 {
 	struct sibling sibling = {.age = FLOW_TIMEOUT_TICKS + 1};
+	u32 zero = 0, workers_count;
+	const struct kernel_control *shared = bpf_map_lookup_elem(&control, &zero);
 
-	if (!s)
+	if (!s || !shared)
 		return 0;
-	for (u32 i = 0; i < KERNEL_WORKERS_MAX; i++) {
-		if (i >= workers_count)
-			break;
+	workers_count = shared->workers_count;
+	for (u32 i = 0; i < KERNEL_WORKERS_MAX && i < workers_count; i++) {
 		sibling.worker = i;
 		sibling_look(s, &sibling, service_number);
 	}
@@ -260,12 +261,10 @@ __attribute__((noinline)) int siblings_find(struct scratch *s, u32 service_numbe
 static inline u16 env_flow_elder(const struct env *env, const struct service *service,
 				 const struct packet *packet, const struct flow_key *key)
 {
-	u32 workers_count = env->control->workers_count;
-
-	if (likely(!(packet->flags & (PACKET_FRAGMENT | PACKET_ERROR))) || workers_count < 2 ||
-	    env->control->flow_buckets == 0)
+	if (likely(!(packet->flags & (PACKET_FRAGMENT | PACKET_ERROR))) ||
+	    env->control->workers_count < 2 || env->control->flow_buckets == 0)
 		return 0;
-	return (u16)siblings_find(env->scratch, service->number, workers_count);
+	return (u16)siblings_look(env->scratch, service->number);
 }
 
 static inline u8 env_tick(const struct env *env)

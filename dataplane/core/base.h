@@ -63,15 +63,6 @@ static inline u32 be32_to_cpu(be32 x)
 #define join_paths() ((void)0)
 #endif
 
-/* The same for a number that a loop has counted, with the help of another of which the verifier
- * knows nothing: it then takes the first for just as unknown. */
-#ifdef __bpf__
-#define forget_value(x, unknown)                                                                   \
-	asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+&r"(x) : "r"((u64)(unknown)))
-#else
-#define forget_value(x, unknown) ((void)0)
-#endif
-
 /* Keeps a number's origin from clang, which for BPF makes branches of arithmetic that it sees
  * through. */
 #ifdef __bpf__
@@ -91,6 +82,35 @@ static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 	return yes + (no - yes) * (u32)((differ | negative) >> 63);
 #else
 	return x == y ? yes : no;
+#endif
+}
+
+/* yes where the condition, told as 1 or 0, holds, else no; and the two conditions that are asked where
+ * the verifier would walk both ways of each entry of a bucket: whether x is 0, and whether x is above
+ * y, both below 2^31. */
+static always_inline u32 choose_if(u32 one, u32 yes, u32 no)
+{
+#ifdef __bpf__
+	return no + (yes - no) * one;
+#else
+	return one ? yes : no;
+#endif
+}
+
+static always_inline u32 one_if_zero(u64 x)
+{
+	return choose_equal(x, 0, 1, 0);
+}
+
+static always_inline u32 one_if_above(u32 x, u32 y)
+{
+#ifdef __bpf__
+	u32 below = y - x;
+
+	hide_value(below);
+	return below >> 31;
+#else
+	return x > y;
 #endif
 }
 

@@ -164,11 +164,14 @@ static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
 	    likely(flow_entry_owned(bucket, slot & 7, key->form, choice)))
 		return slot;
 	slot = FLOW_BUCKET_ENTRIES;
-	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
-		if (bucket->entries[i] >> 16 == key->key &&
-		    flow_entry_owned(bucket, i, key->form, choice))
-			slot = i;
-	forget_value(slot, key->hash);
+	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;) {
+		u64 differ = (bucket->entries[i] >> 16) ^ key->key;
+
+		differ |= (bucket->ages[i] & FLOW_RAW) ^ key->form;
+		differ |= (bucket->choices >> i & 1u) ^ choice;
+		differ |= one_if_zero((u16)bucket->entries[i]);
+		slot = choose_equal(differ, 0, i, slot);
+	}
 	return slot;
 }
 
@@ -190,10 +193,11 @@ static always_inline u32 flow_bucket_room(const struct flow_bucket *bucket, u8 t
 
 	*slot = FLOW_BUCKET_ENTRIES;
 	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;) {
-		if (bucket->entries[i] == 0 || flow_expired(bucket->ages[i], tick))
-			*slot = i;
-		else
-			used++;
+		u32 age = (u32)(tick - bucket->ages[i]) & FLOW_AGE_MASK;
+		u32 room = one_if_zero(bucket->entries[i]) | one_if_above(age, FLOW_TIMEOUT_TICKS);
+
+		*slot = choose_if(room, i, *slot);
+		used += 1 - room;
 	}
 	return used;
 }
@@ -204,9 +208,7 @@ static always_inline u32 flow_bucket_evictable(const struct flow_bucket *bucket)
 	u32 slot = FLOW_BUCKET_ENTRIES;
 
 	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
-		if (bucket->ages[i] & FLOW_PROBATION)
-			slot = i;
-	forget_value(slot, bucket->entries[0]);
+		slot = choose_equal(bucket->ages[i] & FLOW_PROBATION, FLOW_PROBATION, i, slot);
 	return slot;
 }
 

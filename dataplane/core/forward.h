@@ -225,15 +225,13 @@ struct forward_spot {
 	u32 index, slot, used;
 };
 
-static always_inline struct forward_spot forward_spot_at(const struct env *env, u32 index, u64 hash)
+static always_inline struct forward_spot forward_spot_at(const struct env *env, u32 index)
 {
 	struct forward_spot spot = {.bucket = env_flow_bucket(env, index), .index = index};
 
 	if (!spot.bucket)
 		return spot;
 	spot.used = flow_bucket_room(spot.bucket, env_tick(env), &spot.slot);
-	forget_value(spot.used, hash);
-	forget_value(spot.slot, hash);
 	return spot;
 }
 
@@ -249,15 +247,13 @@ static inline enum forward_record forward_place(const struct env *env,
 	struct forward_spot first, second, spot;
 	bool overwrites;
 
-	first = forward_spot_at(env, flow_bucket_first(key->hash, service->number, buckets),
-				key->hash);
+	first = forward_spot_at(env, flow_bucket_first(key->hash, service->number, buckets));
 	if (!first.bucket)
 		return FORWARD_NO_ROOM;
 	spot = first;
 	if (first.used >= FLOW_CROWDED) {
 		second = forward_spot_at(env,
-					 flow_bucket_second(key->hash, service->number, buckets),
-					 key->hash);
+					 flow_bucket_second(key->hash, service->number, buckets));
 		if (second.bucket && second.index != first.index && second.used < first.used)
 			spot = second;
 		if (spot.used >= FLOW_BUCKET_ENTRIES - (u32)opening)

@@ -177,15 +177,21 @@ static inline bool reply_consider(const struct env *env, const struct station *s
 	reply->l3_offset = ETHERNET_HEADER_BYTES;
 	reply->v6 = false;
 	__builtin_memcpy(reply->our_mac, station->mac, 6);
-	if (verdict == VERDICT_NOT_IP)
+	switch (verdict) {
+	case VERDICT_NOT_IP:
 		return reply_arp(env, station, cursor, frame_bytes, reply);
-	if (verdict == VERDICT_TOO_BIG_DF)
+	case VERDICT_ICMP:
+		if (reply_echo(cursor, frame_bytes, packet, reply))
+			return true;
+		break;
+	case VERDICT_OTHER_ADDRESS:
+		break;
+	case VERDICT_TOO_BIG_DF:
 		return reply_path_mtu(env, cursor, packet, backend, reply);
-	if (verdict == VERDICT_ICMP && reply_echo(cursor, frame_bytes, packet, reply))
-		return true;
-	join_paths();
-	return (verdict == VERDICT_ICMP || verdict == VERDICT_OTHER_ADDRESS) &&
-	       reply_neighbour(env, station, cursor, packet, reply);
+	default:
+		return false;
+	}
+	return reply_neighbour(env, station, cursor, packet, reply);
 }
 
 /* --- The answer ----------------------------------------------------------------------- */

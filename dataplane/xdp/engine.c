@@ -42,6 +42,8 @@ static int root_publish(struct engine *engine, const struct attachment *attachme
 {
 	int err = arena_tables(&attachment->arena, offset, &engine->tables);
 
+	if (engine->current)
+		kernel_count_up(engine->kernel, &engine->current->report);
 	if (!err)
 		err = kernel_publish(engine->kernel, &attachment->arena, &engine->tables,
 				     flow_buckets(attachment));

@@ -176,6 +176,16 @@ static void control_write(struct kernel *kernel, const struct kernel_layout *lay
 	control->ports_count = layout->ports_count;
 }
 
+/* Where frames go out that are to leave by another port than they came in by. */
+static int ports_write(const struct kernel *kernel, const struct kernel_layout *layout)
+{
+	for (u32 i = 0; i < layout->ports_count; i++)
+		if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.ports), &i,
+					&layout->ports[i].ifindex, BPF_ANY) < 0)
+			return -errno;
+	return 0;
+}
+
 static void slot_close(struct kernel_slot *slot)
 {
 	if (slot->arena)
@@ -264,6 +274,8 @@ int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const
 		err = shunt_bpf__load(kernel->skeleton);
 	if (!err)
 		err = maps_open(kernel, layout);
+	if (!err)
+		err = ports_write(kernel, layout);
 	if (err)
 		goto tell;
 	if (kernel->resumed)
@@ -290,6 +302,8 @@ void kernel_close(struct kernel *kernel)
 	if (kernel->recent)
 		munmap(kernel->recent, sizeof(*kernel->recent) * workers_count);
 	shunt_bpf__destroy(kernel->skeleton);
+	free(kernel->scratch);
+	kernel->scratch = NULL;
 	kernel->skeleton = NULL;
 	kernel->control = NULL;
 	kernel->workers = NULL;
@@ -372,16 +386,24 @@ static u64 counts_half(const struct kernel *kernel, u32 counters_count)
 	return (u64)kernel->control->workers_count * kernel_counts_stride(counters_count);
 }
 
-/* The same counters as the other slot's, where there are as many; else new ones. */
+/* The same counters as the other slot's, where there are as many; else new ones. Each update of a map
+ * of maps waits for every packet under way, so there is none where nothing changes. */
 static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 {
 	struct kernel_slot *slot = &kernel->slots[at];
-	const struct kernel_slot *other = &kernel->slots[(at + 1) % KERNEL_SLOTS];
+	struct kernel_slot *other = &kernel->slots[(at + 1) % KERNEL_SLOTS];
 	int outer_fd = bpf_map__fd(kernel->skeleton->maps.counts);
 	u64 entries = 2 * counts_half(kernel, counters_count);
+	bool shared = other->counts && other->counters_count == counters_count;
 	int fd;
 
-	if (other->counts && other->counters_count == counters_count)
+	if (shared && slot->counts_serial && slot->counts_serial == other->counts_serial)
+		return 0;
+	if (!shared || !other->counts_serial)
+		kernel->counts_made++;
+	if (shared && !other->counts_serial)
+		other->counts_serial = kernel->counts_made;
+	if (shared)
 		fd = dup(other->counts_fd);
 	else
 		fd = inner_create("shunt_counts", sizeof(struct kernel_count), (u32)entries);
@@ -394,6 +416,7 @@ static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 	slot->counts_fd = fd;
 	slot->counts_bytes = entries * sizeof(struct kernel_count);
 	slot->counters_count = counters_count;
+	slot->counts_serial = shared ? other->counts_serial : kernel->counts_made;
 	slot->counts = map_memory(fd, slot->counts_bytes);
 	if (!slot->counts)
 		return -ENOMEM;
@@ -531,37 +554,53 @@ int kernel_program_fd(const struct kernel *kernel)
 	return bpf_program__fd(kernel->skeleton->progs.shunt_xdp);
 }
 
-static int last_result(const struct kernel *kernel, u32 cpu, struct kernel_result *result)
+static u32 scratch_bytes(const struct kernel *kernel)
 {
-	u32 bytes = (bpf_map__value_size(kernel->skeleton->maps.scratch) + 7) / 8 * 8;
-	int cpus = libbpf_num_possible_cpus();
-	u32 zero = 0;
-	u8 *all;
-	int err;
-
-	if (cpus <= 0 || cpu >= (u32)cpus)
-		return -EINVAL;
-	all = malloc((size_t)bytes * (size_t)cpus);
-	if (!all)
-		return -ENOMEM;
-	err = bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.scratch), &zero, all) < 0
-		      ? -errno
-		      : 0;
-	memcpy(result, all + (size_t)cpu * bytes, sizeof(*result));
-	free(all);
-	return err;
+	return (bpf_map__value_size(kernel->skeleton->maps.scratch) + 7) / 8 * 8;
 }
 
-int kernel_run(const struct kernel *kernel, u32 cpu, const u8 *frame, u32 frame_bytes, u8 *out,
-	       u32 *out_bytes, struct kernel_result *result)
+static int scratch_make(struct kernel *kernel)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = frame_bytes,
-		    .data_out = out, .data_size_out = *out_bytes, .repeat = 1);
+	int cpus = libbpf_num_possible_cpus();
 
-	*out_bytes = 0;
+	if (cpus <= 0)
+		return cpus < 0 ? cpus : -EINVAL;
+	kernel->scratch = calloc((size_t)cpus, scratch_bytes(kernel));
+	return kernel->scratch ? 0 : -ENOMEM;
+}
+
+static int last_result(struct kernel *kernel, u32 cpu, struct kernel_result *result)
+{
+	u32 zero = 0;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.scratch), &zero,
+				kernel->scratch) < 0)
+		return -errno;
+	memcpy(result, kernel->scratch + (size_t)cpu * scratch_bytes(kernel), sizeof(*result));
+	return 0;
+}
+
+int kernel_run(struct kernel *kernel, u32 cpu, struct kernel_frame *frame)
+{
+	struct xdp_md from = {
+		.data_end = frame->in_bytes,
+		.ingress_ifindex = frame->ifindex,
+		.rx_queue_index = frame->queue,
+	};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->in, .data_size_in = frame->in_bytes,
+		    .data_out = frame->out, .data_size_out = frame->out_bytes, .repeat = 1);
+	int err = kernel->scratch ? 0 : scratch_make(kernel);
+
+	if (err)
+		return err;
+	if (frame->ifindex) {
+		run.ctx_in = &from;
+		run.ctx_size_in = sizeof(from);
+	}
 	if (bpf_prog_test_run_opts(kernel_program_fd(kernel), &run) < 0)
 		return -errno;
-	if (run.retval == XDP_TX || run.retval == XDP_REDIRECT)
-		*out_bytes = run.data_size_out;
-	return last_result(kernel, cpu, result);
+	frame->action = run.retval;
+	frame->sent = run.retval == XDP_TX || run.retval == XDP_REDIRECT;
+	frame->out_bytes = run.data_size_out;
+	return last_result(kernel, cpu, &frame->result);
 }

@@ -17,6 +17,7 @@ struct kernel_slot {
 	struct kernel_count *counts;
 	u64 counts_bytes;
 	u32 counters_count;
+	u32 counts_serial; /* alike for slots with the same counters; 0: a process before made them */
 	int counts_fd;
 };
 
@@ -29,6 +30,8 @@ struct kernel {
 	struct kernel_slot slots[KERNEL_SLOTS];
 	const char *pin_dir; /* NULL: nothing is pinned */
 	bool resumed;        /* the maps are those of a process before us */
+	u32 counts_made;     /* the last of counts_serial */
+	u8 *scratch;         /* every CPU's, as the kernel copies it out for kernel_run() */
 };
 
 struct kernel_layout {
@@ -58,7 +61,8 @@ bool kernel_unpin(const char *pin_dir);
 const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id);
 
 /* Publishes a generation: copies what it leads to, flips, and waits until no packet uses the one
- * before. Returns 0 or -errno: then the last one counts on. */
+ * before. Counters that it does not share with the one before that go: kernel_count_up() first.
+ * Returns 0 or -errno: then the last one counts on. */
 int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 		   const struct tables *tables, u32 flow_buckets)
 	__attribute__((warn_unused_result));
@@ -66,11 +70,23 @@ int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 /* Adds to the report what the program has counted since the last time. */
 void kernel_count_up(struct kernel *kernel, const struct report *report);
 
-/* Runs the program on one frame as if it had come over the loopback interface, on a CPU that this
- * thread is pinned to. out has room for *out_bytes; afterwards it holds what would be sent, of
- * *out_bytes, 0 for nothing. Returns 0; -EINVAL for a frame that the kernel shows to no program; -errno. */
-int kernel_run(const struct kernel *kernel, u32 cpu, const u8 *frame, u32 frame_bytes, u8 *out,
-	       u32 *out_bytes, struct kernel_result *result) __attribute__((warn_unused_result));
+/* One frame for kernel_run(). */
+struct kernel_frame {
+	const u8 *in;
+	u32 in_bytes;
+	u32 ifindex; /* of the interface that it comes in by; 0: the loopback interface */
+	u32 queue;
+	u8 *out;       /* room for out_bytes */
+	u32 out_bytes; /* afterwards: those that the program left, whatever becomes of them */
+	u32 action;    /* afterwards: enum xdp_action, */
+	bool sent;     /* and whether that sends it */
+	struct kernel_result result;
+};
+
+/* Runs the program on a frame, on a CPU that this thread is pinned to. Returns 0; -EINVAL for a
+ * frame that the kernel shows to no program; -errno. */
+int kernel_run(struct kernel *kernel, u32 cpu, struct kernel_frame *frame)
+	__attribute__((warn_unused_result));
 
 int kernel_program_fd(const struct kernel *kernel);
 

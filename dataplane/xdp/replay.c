@@ -139,15 +139,19 @@ static void clock_set(struct replay *replay, const struct pcap_pkthdr *header)
 static int frame_replay(struct replay *replay, const struct pcap_pkthdr *header, const u8 *bytes)
 {
 	struct pcap_pkthdr sent = {.ts = header->ts};
-	struct kernel_result result = {.verdict = VERDICT_TRUNCATED};
-	u32 sent_bytes = header->caplen < LEAST_BYTES ? 0 : OUT_BYTES;
+	struct kernel_frame frame = {
+		.in = bytes,
+		.in_bytes = header->caplen,
+		.out = replay->frame,
+		.out_bytes = OUT_BYTES,
+		.result.verdict = VERDICT_TRUNCATED,
+	};
 	struct replay_record record;
 	int err = 0;
 
 	clock_set(replay, header);
-	if (sent_bytes > 0)
-		err = kernel_run(&replay->kernel, replay->cpu, bytes, header->caplen, replay->frame,
-				 &sent_bytes, &result);
+	if (header->caplen >= LEAST_BYTES)
+		err = kernel_run(&replay->kernel, replay->cpu, &frame);
 	if (err) {
 		message("the kernel does not run the program on frame %u of %s: %s", replay->n,
 			replay->options->in_path, strerror(-err));
@@ -155,13 +159,13 @@ static int frame_replay(struct replay *replay, const struct pcap_pkthdr *header,
 	}
 	record = (struct replay_record){
 		.n = replay->n++,
-		.verdict = (u8)result.verdict,
-		.sent = sent_bytes > 0,
-		.service_number = result.service_number,
-		.backend_number = (u16)result.backend_number,
+		.verdict = (u8)frame.result.verdict,
+		.sent = frame.sent,
+		.service_number = frame.result.service_number,
+		.backend_number = (u16)frame.result.backend_number,
 		.released_by = REPLAY_NOT_HELD,
 	};
-	sent.caplen = sent.len = sent_bytes;
+	sent.caplen = sent.len = frame.out_bytes;
 	if (record.sent)
 		pcap_dump((u_char *)replay->out, &sent, replay->frame);
 	return trace_add(&replay->trace, &record);
