@@ -79,7 +79,9 @@ static inline u32 be32_to_cpu(be32 x)
 #define hide_value(x) ((void)0)
 #endif
 
-/* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. */
+/* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. By
+ * a mask, not a product: before Linux 6.11 it knows no bound of a product with what it doesn't
+ * know, and clang, which does, takes away the mask of an index that was chosen here. */
 static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 {
 #ifdef __bpf__
@@ -87,7 +89,7 @@ static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 	u64 negative = 0 - differ;
 
 	hide_value(negative);
-	return yes + (no - yes) * (u32)((differ | negative) >> 63);
+	return yes + ((no - yes) & (u32)((s64)(differ | negative) >> 63));
 #else
 	return x == y ? yes : no;
 #endif
