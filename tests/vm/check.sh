@@ -9,7 +9,7 @@ fail() {
 	exit 1
 }
 
-# until SECONDS WHAT COMMAND..: waits for a command to succeed.
+# until_succeeds SECONDS WHAT COMMAND..: waits for a command to succeed.
 until_succeeds() {
 	local end=$((SECONDS + $1)) what=$2
 	shift 2

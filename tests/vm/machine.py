@@ -2,7 +2,7 @@
 """A QEMU guest under software emulation with Debian's own kernel, and the machine's root as its own.
 
 Nothing is installed for it and no image is made: the initial memory disk holds busybox, the few
-modules that lead to virtiofs, and `init`; everything else is the machine's root, read-only, by
+modules that lead to virtiofs and the NIC, and `init`; everything else is the machine's root, read-only, by
 virtiofsd. So the guest runs the programs of this build, and boots in seconds.
 
 Who uses it is alone in namespaces of its own (see `run`): QEMU and virtiofsd end with it, however
@@ -23,7 +23,7 @@ QEMU = "qemu-system-x86_64"
 TAP = "tap0"
 ADDRESSES = {"HOST_V4": "10.77.0.1", "GUEST_V4": "10.77.0.2",
              "HOST_V6": "fd77::1", "GUEST_V6": "fd77::2"}
-MODULES = ["virtio_pci", "virtiofs", "overlay"]
+MODULES = ["virtio_pci", "virtiofs", "overlay", "virtio_net", "tun"]
 
 # What a check can ask for in its line `# boot: WORD..`: kernel parameters, QEMU's arguments, what
 # is added to the NIC.
