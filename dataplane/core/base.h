@@ -80,8 +80,8 @@ static inline u32 be32_to_cpu(be32 x)
 #endif
 
 /* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. By
- * a mask, not a product: before Linux 6.11 it knows no bound of a product with what it doesn't
- * know, and clang, which does, takes away the mask of an index that was chosen here. */
+ * a mask, not a product: the verifier of Linux 6.1 knows no bound of a product with a number that
+ * isn't constant, and clang, which does, takes `& 7` from an index that was chosen here. */
 static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 {
 #ifdef __bpf__
