@@ -235,11 +235,13 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 	struct kernel_count *count;
 	struct env env;
 	void *map;
+	u32 slot;
 
 	if (!s || !env_open(&env, s))
 		return 0;
 	s->result.verdict = verdict;
-	map = bpf_map_lookup_elem(&counts, &s->slot);
+	slot = s->slot;
+	map = bpf_map_lookup_elem(&counts, &slot);
 	if (!map)
 		return 0;
 	count = count_at(&env, map, verdict);

@@ -272,9 +272,17 @@ static inline u8 env_tick(const struct env *env)
 	return env->scratch->tick;
 }
 
+/* Before Linux 6.3 a key may lie on the stack, but not in memory that a function was handed. */
+static always_inline struct kernel_recent *env_recent(const struct env *env)
+{
+	u32 worker = env->scratch->worker;
+
+	return bpf_map_lookup_elem(&recent, &worker);
+}
+
 static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index)
 {
-	struct kernel_recent *mine = bpf_map_lookup_elem(&recent, &env->scratch->worker);
+	struct kernel_recent *mine = env_recent(env);
 
 	if (!mine || index >= FRAGMENT_BUCKETS)
 		return NULL;
@@ -289,7 +297,7 @@ static inline void env_fragment_kept(const struct env *env, u64 datagram)
 
 static inline u32 *env_told_ms(const struct env *env, u32 index)
 {
-	struct kernel_recent *mine = bpf_map_lookup_elem(&recent, &env->scratch->worker);
+	struct kernel_recent *mine = env_recent(env);
 
 	if (!mine || index >= ENV_TOLD_CLASSES)
 		return NULL;
