@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The process does what a worker does between packets: follows generations, sweeps, counts. It
- * sweeps the kernel's own flow tables: a store of either side may undo the other's, so that now and
- * then a flow is forgotten that began in the moment in which its place was cleared; none is ever
- * made up. While the process is away nothing sweeps, and the program takes expired entries for what
- * they are by their ages, which is all that a sweep would do. */
+ * sweeps the very tables that the program writes to, so it never clears what is not surely old
+ * (burst_sweep's `beside`), and reads the clock for each bucket: one that was read before a
+ * publication, which takes its time, would take the newest flows for the oldest. While the process
+ * is away nothing sweeps, and the program takes expired entries for what they are by their ages. */
 #include "dataplane/xdp/engine.h"
 
 #include <errno.h>
@@ -169,30 +169,43 @@ const struct session_engine xdp_engine = {
 
 /* --- Housekeeping --------------------------------------------------------------------- */
 
-/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
-static void sweep(struct engine *engine, u64 now)
+static void sweep_worker(struct engine *engine, u32 worker, u64 buckets)
 {
 	const struct flow_tables *flows = &engine->kernel->flows;
-	u64 tick = flow_tick_of(now, flows->tick_ms);
+	struct env env = {
+		.tables = engine->tables,
+		.flows = flow_tables_of(flows, worker),
+		.flow_buckets = engine->kernel->control->flow_buckets,
+	};
+
+	engine->sweeps[worker].beside = true;
+	for (u64 k = 0; env.flow_buckets > 0 && k < buckets; k++) {
+		u64 tick = flow_tick_of(now_ms(), flows->tick_ms);
+
+		env.tick = (u8)(tick & FLOW_AGE_MASK);
+		burst_sweep(&engine->sweeps[worker], &env, tick,
+			    report_worker(&engine->current->report, worker));
+	}
+}
+
+/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
+static void sweep(struct engine *engine)
+{
+	const struct flow_tables *flows = &engine->kernel->flows;
 	u64 pass_ms = (u64)flows->tick_ms * FLOW_SWEEP_TICKS / 2;
+	u64 now = now_ms();
 	u64 buckets = (u64)flows->buckets_count * (now - engine->swept_ms) / (pass_ms | 1) + 1;
-	struct env env = {.tables = engine->tables, .tick = (u8)(tick & FLOW_AGE_MASK)};
 
 	engine->swept_ms = now;
-	env.flow_buckets = engine->kernel->control->flow_buckets;
-	for (u32 i = 0; env.flow_buckets > 0 && i < flows->workers_count; i++) {
-		env.flows = flow_tables_of(flows, i);
-		for (u64 k = 0; k < buckets && k < flows->buckets_count; k++)
-			burst_sweep(&engine->sweeps[i], &env, tick,
-				    report_worker(&engine->current->report, i));
-	}
-	flows->header->last_tick = tick;
+	if (buckets > flows->buckets_count)
+		buckets = flows->buckets_count;
+	for (u32 i = 0; i < flows->workers_count; i++)
+		sweep_worker(engine, i, buckets);
+	flows->header->last_tick = flow_tick_of(now, flows->tick_ms);
 }
 
 void engine_run(struct engine *engine)
 {
-	u64 now = now_ms();
-
 	if (!engine->current)
 		return;
 	follow(engine);
@@ -200,6 +213,6 @@ void engine_run(struct engine *engine)
 	for (u32 i = 0; i < engine->current->report.workers_count; i++)
 		report_worker(&engine->current->report, i)->heartbeat++;
 	if (engine->swept_ms == 0)
-		engine->swept_ms = now;
-	sweep(engine, now);
+		engine->swept_ms = now_ms();
+	sweep(engine);
 }

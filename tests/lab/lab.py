@@ -17,6 +17,8 @@ from report import Broken, expect
 
 DIR = os.environ["LAB_DIR"]
 CONFIG = os.environ["LAB_CONFIG"]
+ENGINE, DATAPLANE = os.environ["LAB_ENGINE"], os.environ["LAB_DATAPLANE"]
+IN_KERNEL = ENGINE != "dpdk"  # the program that forwards outlives its process, and so does the wire
 BACKENDS = ["b1", "b2", "b3"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE_SECONDS = 60
