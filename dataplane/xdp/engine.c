@@ -59,24 +59,33 @@ static void publish_failed(struct engine *engine, const struct attachment *attac
 		strerror(-err));
 }
 
+static void attached_tell(const struct hooks *hooks)
+{
+	for (u32 i = 0; i < hooks->count; i++) {
+		struct attach_port port;
+
+		hook_describe(&hooks->list[i], &port);
+		message("engine xdp on %s, %s", hooks->list[i].kernel_name, port.state);
+	}
+}
+
 /* The program goes onto the interfaces when it has tables: at no moment does it drop for want of
- * them. */
+ * them. Only then are its maps pinned, in place of those of a program that it has replaced: a crash
+ * at any moment leaves the last program that forwards. */
 static void attach_once(struct engine *engine)
 {
+	struct kernel *kernel = engine->kernel;
+
 	if (engine->attached || engine->failed)
 		return;
-	engine->failed = hooks_attach(engine->hooks, engine->kernel);
+	engine->failed = hooks_attach(engine->hooks, kernel);
+	if (!engine->failed)
+		engine->failed = kernel_pin(kernel);
 	engine->attached = engine->failed == 0;
 	if (!engine->attached)
 		return;
-	for (u32 i = 0; i < engine->hooks->count; i++) {
-		const struct hook *hook = &engine->hooks->list[i];
-
-		message("engine xdp on %s, %s mode, %u queue%s, %s", hook->kernel_name,
-			hook->generic ? "generic" : "native", hook->queues_count,
-			hook->queues_count == 1 ? "" : "s",
-			hook->beside ? "beside other programs" : "alone there");
-	}
+	hooks_detach_others(engine->hooks, kernel->pin_dir);
+	attached_tell(engine->hooks);
 }
 
 static void follow(struct engine *engine)
@@ -166,6 +175,34 @@ const struct session_engine xdp_engine = {
 	.use_flows = use_flows,
 	.uses_elder = uses_elder,
 };
+
+/* --- Interfaces that change ----------------------------------------------------------- */
+
+/* One that has come back has no program. */
+static void attach_again(struct engine *engine)
+{
+	bool due = false;
+
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		due |= engine->hooks->list[i].ifindex != engine->hooks->list[i].on;
+	if (due && engine->attached && hooks_attach(engine->hooks, engine->kernel) == 0)
+		attached_tell(engine->hooks);
+}
+
+bool engine_follow_links(struct engine *engine)
+{
+	struct kernel_port ports[KERNEL_PORTS_MAX];
+	int err;
+
+	if (!hooks_follow(engine->hooks))
+		return false;
+	hooks_ports(engine->hooks, ports);
+	err = kernel_ports_write(engine->kernel, ports, engine->hooks->count);
+	if (err)
+		message("the program cannot be told of a changed interface: %s", strerror(-err));
+	attach_again(engine);
+	return true;
+}
 
 /* --- Housekeeping --------------------------------------------------------------------- */
 
