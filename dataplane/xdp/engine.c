@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "dataplane/session/message.h"
+#include "dataplane/xdp/counts.h"
 
 static u64 now_ms(void)
 {
@@ -42,6 +43,8 @@ static int root_publish(struct engine *engine, const struct attachment *attachme
 {
 	int err = arena_tables(&attachment->arena, offset, &engine->tables);
 
+	if (engine->current) /* the counters of the generation that is replaced may go with it */
+		kernel_count_up(engine->kernel, &engine->current->report);
 	if (!err)
 		err = kernel_publish(engine->kernel, &attachment->arena, &engine->tables,
 				     flow_buckets(attachment));
@@ -79,6 +82,8 @@ static void attach_once(struct engine *engine)
 	if (engine->attached || engine->failed)
 		return;
 	engine->failed = hooks_attach(engine->hooks, kernel);
+	if (!engine->failed && !kernel->resumed)
+		counts_up_pinned(kernel->pin_dir, &engine->current->report);
 	if (!engine->failed)
 		engine->failed = kernel_pin(kernel);
 	engine->attached = engine->failed == 0;

@@ -26,6 +26,8 @@
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/replay.h"
 
+#define LIBXDP_DIR "/sys/fs/bpf/xdp"
+
 static bool verbose;
 
 static int bpf_print(enum libbpf_print_level level, const char *format, va_list args)
@@ -113,6 +115,7 @@ static int detach(const char *dir)
 		message("%s is not empty, and stays: %s", dir, strerror(errno));
 		return EX_OSERR;
 	}
+	rmdir(LIBXDP_DIR); /* which that makes, and makes again: left only where it holds something */
 	message(any ? "the program is off its interfaces, and its tables are gone"
 		    : "nothing to detach");
 	return EX_OK;
@@ -239,6 +242,10 @@ static int kernel_prepare(struct program *program, const struct options *options
 		return EX_UNAVAILABLE;
 	if (program->kernel.resumed)
 		message("goes on with the tables and flows in %s", options->pin_dir);
+	else if (kernel_pinned(options->pin_dir))
+		message("begins without flows: the tables in %s are of another version, or of other "
+			"`flows:`, `flow_timeout:`, interfaces or receive queues",
+			options->pin_dir);
 	return EX_OK;
 }
 
