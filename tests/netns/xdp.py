@@ -178,6 +178,29 @@ def shown():
     ok("`shunt show engine` says what carries the traffic, and why")
 
 
+def second_interface():
+    """The way to b2 leads over it: what comes in by one goes out by the other."""
+    ip("router", "link", "add", "to-lb1", "mtu", "1600", "type", "veth", "peer", "up1", "netns", "lb",
+       "mtu", "1600")
+    lab.run(*lab.inside("router", "ethtool", "-K", "to-lb1", "tx", "off"))
+    ip("router", "address", "add", "10.0.10.254/24", "dev", "to-lb1")
+    ip("lb", "address", "add", "10.0.10.1/24", "dev", "up1")
+    ip("router", "link", "set", "to-lb1", "up")
+    ip("lb", "link", "set", "up1", "up")
+    ip("lb", "route", "add", "10.0.2.0/24", "via", "10.0.10.254")
+    lab.topology("lab_native", "router", "to-lb1")
+    text = lab.config_read()
+    lab.config_write(text.replace("  flows: ", "    - { name: up1 }\n  flows: "))
+    lab.kill(lab.DATAPLANE)
+    start()
+    reachable()
+    before = link("router", "to-lb1")["stats64"]["rx"]["packets"]
+    connect(lab.FAMILIES[0], 23000, 100)
+    grown = link("router", "to-lb1")["stats64"]["rx"]["packets"] - before
+    expect(grown >= 4 * 20, f"{grown} packets left by the other interface")
+    ok(f"with two interfaces, {grown} packets went out by the one that they had not come in by")
+
+
 def main():
     try:
         start_shuntd()
@@ -194,6 +217,7 @@ def main():
         dropped.pop("too_big_df", None)  # those whose sender is told no more than so often
         expect(not dropped, f"dropped: {dropped}")
         ok("every packet has one verdict, and nothing was dropped")
+        second_interface()
     except Broken as broken:
         print(f"FAIL: {broken}")
         print({reason: count for reason, count in verdicts().items() if count})
