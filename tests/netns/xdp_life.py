@@ -108,8 +108,8 @@ def crashes():
        f"was cut off (seed {seed})")
 
 
-def detach(status=0):
-    done = subprocess.run(lab.inside("lb", "shunt-xdp", "--detach"), text=True, check=False,
+def detach(status=0, *words):
+    done = subprocess.run(lab.inside("lb", "shunt-xdp", "--detach", *words), text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     expect(done.returncode == status, f"--detach: status {done.returncode}: {done.stdout}")
     return done.stdout
@@ -119,6 +119,10 @@ def detach(status=0):
 
 def only_one():
     refused("a second one", f"another shunt-xdp looks after the tables in {PIN_DIR}")
+    refused("a second one with tables of its own", "another XDP program is on up0", "--pin-dir",
+            "/sys/fs/bpf/other")
+    other = detach(0, "--pin-dir", "/sys/fs/bpf/other")
+    expect("nothing to detach" in other and program(), f"--detach of others' tables says {other!r}")
     expect("end it first" in detach(TEMPORARY), "--detach goes over a shunt-xdp that runs")
     expect(program(), "the program is gone")
     ok("--detach waits for the end of shunt-xdp")
