@@ -13,6 +13,8 @@
 #include "dataplane/session/message.h"
 #include "dataplane/xdp/counts.h"
 
+#define ANNOUNCE_LOOK_MS 100
+
 static u64 now_ms(void)
 {
 	struct timespec now;
@@ -246,6 +248,28 @@ static void sweep(struct engine *engine)
 	flows->header->last_tick = flow_tick_of(now, flows->tick_ms);
 }
 
+static bool announcement_send(void *context, u32 port, const u8 *frame, u32 frame_bytes)
+{
+	const struct engine *engine = context;
+
+	return hook_send(&engine->hooks->list[port], engine->packet_socket, frame, frame_bytes);
+}
+
+/* Tells a segment whose the VIPs are, where that is ours to do. */
+static void announce(struct engine *engine)
+{
+	struct announcer *announcer = &engine->announcer;
+	u64 now = now_ms();
+
+	if (now < engine->announced_ms + ANNOUNCE_LOOK_MS)
+		return;
+	engine->announced_ms = now;
+	announcer->stations_count = engine->hooks->count;
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		announcer->stations[i] = engine->kernel->control->ports[i].station;
+	announcer_run(announcer, engine->current, now, announcement_send, engine);
+}
+
 void engine_run(struct engine *engine)
 {
 	if (!engine->current)
@@ -257,4 +281,5 @@ void engine_run(struct engine *engine)
 	if (engine->swept_ms == 0)
 		engine->swept_ms = now_ms();
 	sweep(engine);
+	announce(engine);
 }

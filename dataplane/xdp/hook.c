@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -292,6 +293,16 @@ u32 hooks_ports(const struct hooks *hooks, struct kernel_port ports[static KERNE
 		workers_count += hook->queues_count;
 	}
 	return workers_count;
+}
+
+bool hook_send(const struct hook *hook, int packet_socket, const u8 *frame, u32 frame_bytes)
+{
+	const struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)hook->ifindex};
+
+	return !hook->ifindex || /* whoever isn't there is not told */
+	       sendto(packet_socket, frame, frame_bytes, 0, (const struct sockaddr *)&to,
+		      sizeof(to)) >= 0 ||
+	       (errno != ENOBUFS && errno != EAGAIN);
 }
 
 void hook_describe(const struct hook *hook, struct attach_port *out)

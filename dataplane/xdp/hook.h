@@ -55,6 +55,9 @@ bool hook_detach(u32 ifindex, const char *pin_dir);
 /* Takes it off every interface but those of `hooks` (NULL: none). Returns whether there was any. */
 bool hooks_detach_others(const struct hooks *hooks, const char *pin_dir);
 
+/* Sends a frame by an interface, as the kernel would. Returns false where that is to be tried again. */
+bool hook_send(const struct hook *hook, int packet_socket, const u8 *frame, u32 frame_bytes);
+
 /* An interface as shuntd needs to know it. */
 void hook_describe(const struct hook *hook, struct attach_port *out);
 

@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/timerfd.h>
@@ -195,13 +196,34 @@ static int loop(struct program *program)
 	return program->engine.failed ? EX_UNAVAILABLE : EX_OK;
 }
 
+/* What announces VIPs; -1 where that is not to be, or can't be, which is said. */
+static int packet_socket_open(const struct config_dataplane *config)
+{
+	bool answers = false;
+	int fd = -1;
+
+	for (size_t i = 0; i < config->interfaces_count; i++)
+		answers |= config->interfaces[i].answer == CONFIG_ANSWER_ARP;
+	if (answers)
+		fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (answers && fd < 0)
+		message("VIPs are answered for, but not announced (%s): run as root, or with "
+			"CAP_NET_RAW",
+			strerror(errno));
+	return fd;
+}
+
 static int forward(struct program *program, const struct options *options,
 		   const struct config_dataplane *config)
 {
 	struct session *session = &program->session;
 	int status;
 
-	program->engine = (struct engine){.kernel = &program->kernel, .hooks = &program->hooks};
+	program->engine = (struct engine){
+		.kernel = &program->kernel,
+		.hooks = &program->hooks,
+		.packet_socket = packet_socket_open(config),
+	};
 	*session = (struct session){
 		.run_dir = options->run_dir,
 		.engine = &xdp_engine,
@@ -223,6 +245,7 @@ static int forward(struct program *program, const struct options *options,
 		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
 			"off)");
 	session_close(session);
+	announcer_free(&program->engine.announcer);
 	return status;
 }
 

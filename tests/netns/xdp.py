@@ -111,6 +111,31 @@ def asked_for():
     ok("ARP and neighbour discovery for the VIPs are answered")
 
 
+class Announcements:
+    """What a router hears unasked, from before the start on."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(peer("router", "listen", "to-lb", 60), text=True,
+                                        stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+    def expect_all(self):
+        address = link("lb", "up0")["address"]
+        wanted = {f"arp {lab.FAMILIES[0].vip} {address} ff:ff:ff:ff:ff:ff": [],
+                  f"nd {lab.FAMILIES[1].vip} {address} 33:33:00:00:00:01": []}
+        while any(len(times) < 2 for times in wanted.values()):
+            line = self.process.stdout.readline()
+            expect(line, f"not announced twice: {wanted}")
+            when, what = line.strip().split(" ", 1)
+            if what in wanted:  # the kernel announces its own
+                wanted[what].append(float(when))
+        self.process.kill()
+        self.process.wait()
+        for what, (first, second) in wanted.items():
+            expect(1.9 < second - first < 4, f"{what}: {second - first:.2f} s apart")
+        ok("the VIPs are announced, twice")
+
+
 def tagged():
     """A datagram in a VLAN: the tag stays behind, and the client has its answer."""
     client, vip = (socket.inet_aton(lab.FAMILIES[0].source), socket.inet_aton(lab.FAMILIES[0].vip))
@@ -203,11 +228,13 @@ def second_interface():
 
 def main():
     try:
+        heard = Announcements()
         start_shuntd()
         start()
         reachable()
         served(19000)
         before = unseen()
+        heard.expect_all()
         shown()
         for step in (web, uploads, iperf, datagrams, path_mtu, pinged, asked_for, tagged, own_traffic):
             step()
