@@ -33,7 +33,7 @@ def web():
 
 
 def upload(port):
-    """The client's full frames, each of which is wrapped. What the server says of it doesn't matter."""
+    """The client's full frames, each of which is wrapped. A server may answer before the last one."""
     for number, family in enumerate(lab.FAMILIES):
         url = f"http://{lab.bracket(family.vip)}/"
         lab.run(*lab.inside("client", "curl", "-s", "-f", "-m", "30", "--local-port",
@@ -44,7 +44,7 @@ def uploads():
     before = lab.wire()["tx"]["bytes"]
     upload(21010)
     grown = lab.wire()["tx"]["bytes"] - before
-    expect(grown > 2 * os.path.getsize(f"{lab.DIR}/upload"), f"only {grown} bytes came by")
+    expect(grown > os.path.getsize(f"{lab.DIR}/upload"), f"only {grown} bytes came by")
     ok(f"uploads go through it: {grown} bytes in full frames")
 
 
