@@ -22,8 +22,9 @@
 #include "dataplane/session/message.h"
 #include "dataplane/xdp/counts.h"
 
-static const char *const map_names[] = {"control", "workers", "recent",  "flows",  "arenas",
-					"counts",  "ports",   "sockets", "scratch"};
+/* What outlives the process. */
+static const char *const map_names[] = {"control", "workers", "recent", "flows",
+					"arenas",  "counts",  "ports",  "sockets"};
 
 #define MAPS_COUNT (sizeof(map_names) / sizeof(map_names[0]))
 
@@ -93,19 +94,33 @@ static bool layout_fits(const struct kernel_control *control, const struct kerne
 	       control->tick_ms == flow_tick_ms(layout->flow_timeout_ms);
 }
 
+/* Whether a map of this name is pinned, and holds what this version's program expects. */
+static bool map_fits(const struct kernel *kernel, const char *pin_dir, const char *name)
+{
+	const struct bpf_map *wanted = map_of(kernel, name);
+	struct bpf_map_info info = {0};
+	__u32 info_bytes = sizeof(info);
+	int fd = kernel_pinned_map(pin_dir, name);
+	bool fits = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &info_bytes) == 0 &&
+		    info.type == bpf_map__type(wanted) &&
+		    info.key_size == bpf_map__key_size(wanted) &&
+		    info.value_size == bpf_map__value_size(wanted);
+
+	if (fd >= 0)
+		close(fd);
+	return fits;
+}
+
 /* Whether everything that is pinned is there, and laid out as we want it. */
-static bool pins_usable(const char *pin_dir, const struct kernel_layout *layout)
+static bool pins_usable(const struct kernel *kernel, const char *pin_dir,
+			const struct kernel_layout *layout)
 {
 	const struct kernel_control *control;
 	bool fits;
 
-	for (size_t i = 0; i < MAPS_COUNT; i++) {
-		char path[256];
-
-		pin_path(pin_dir, map_names[i], path, sizeof(path));
-		if (access(path, F_OK) < 0)
+	for (size_t i = 0; i < MAPS_COUNT; i++)
+		if (!map_fits(kernel, pin_dir, map_names[i]))
 			return false;
-	}
 	control = kernel_pinned_control(pin_dir);
 	fits = control && layout_fits(control, layout);
 	if (control)
@@ -296,7 +311,7 @@ int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const
 	kernel->skeleton = shunt_bpf__open();
 	if (!kernel->skeleton)
 		goto tell;
-	kernel->resumed = pin_dir && pins_usable(pin_dir, layout);
+	kernel->resumed = pin_dir && pins_usable(kernel, pin_dir, layout);
 	err = kernel->resumed ? maps_reuse(kernel, pin_dir) : maps_size(kernel, layout);
 	if (!err)
 		err = shunt_bpf__load(kernel->skeleton);

@@ -189,6 +189,17 @@ def upgrades():
     expect(had == has, "a restart replaced the program")
 
 
+def other_version():
+    """Which has a map of another shape."""
+    def change():
+        os.unlink(f"{PIN_DIR}/workers")
+        lab.run("bpftool", "map", "create", f"{PIN_DIR}/workers", "type", "array", "key", "4", "value",
+                "8", "entries", "1", "name", "workers")
+        restart()
+    had, has = under_traffic("tables of another version", change)
+    expect(has and had != has and "begins without flows" in log(), f"it goes on with them: {log()}")
+
+
 def station():
     return lab.show("status")["dataplanes"][0]["ports"][0]
 
@@ -277,6 +288,7 @@ def main():
         crashes()
         only_one()
         upgrades()
+        other_version()
         interface_changes()
         interface_returns()
         other_interfaces()
