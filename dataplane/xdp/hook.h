@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interfaces, and the program on them. */
+/* Interfaces (hook.c), and the program on them (attach.c). */
 #ifndef SHUNT_XDP_HOOK_H
 #define SHUNT_XDP_HOOK_H
 
@@ -48,6 +48,9 @@ u32 hooks_ports(const struct hooks *hooks, struct kernel_port ports[static KERNE
  * interfaces that had none of ours have none. */
 int hooks_attach(struct hooks *hooks, const struct kernel *kernel)
 	__attribute__((warn_unused_result));
+
+/* Whether no program is there that ours can be put neither beside nor in the place of; says so. */
+bool hook_place_free(const struct hook *hook, const char *pin_dir);
 
 /* Takes a program of this pin directory off an interface. Returns whether there was one. */
 bool hook_detach(u32 ifindex, const char *pin_dir);
