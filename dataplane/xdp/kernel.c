@@ -269,7 +269,7 @@ static void slots_resume(struct kernel *kernel)
 
 static void load_tell(int err)
 {
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM) /* the verifier says EACCES */
 		message("the kernel refuses BPF to this user (%s): run as root, or with "
 			"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
 			strerror(-err));
