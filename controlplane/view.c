@@ -72,6 +72,47 @@ static json_t *dataplanes_view(const struct control *control)
 	return list;
 }
 
+/* --- Engines ------------------------------------------------------------------------- */
+
+/* What moves packets under an engine. Its process, or what that has left in the kernel. */
+static const char *carrier_of(const char *engine)
+{
+	if (strcmp(engine, "xdp") == 0)
+		return "the program in the kernel, also while shunt-xdp is away";
+	return "the workers of its process";
+}
+
+static json_t *engine_ports_view(const struct attach_message *hello)
+{
+	json_t *list = json_array();
+
+	for (u32 i = 0; i < hello->ports_count; i++)
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s}", "name", hello->ports[i].name,
+						"kernel_name", hello->ports[i].kernel_name, "state",
+						hello->ports[i].state));
+	return list;
+}
+
+json_t *view_engines(const struct control *control)
+{
+	struct session_view sessions[SESSIONS_MAX];
+	size_t count = sessions_list(control_sessions(control), sessions);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct attach_message *hello = sessions[i].hello;
+
+		json_array_append_new(list, json_pack("{s:s, s:I, s:b, s:s, s:s, s:o}", "engine",
+						      hello->engine, "pid", (json_int_t)hello->pid,
+						      "forwards", sessions[i].report != NULL,
+						      "carried_by", carrier_of(hello->engine),
+						      "why", hello->text, "interfaces",
+						      engine_ports_view(hello)));
+	}
+	return list;
+}
+
 /* --- Workers ------------------------------------------------------------------------- */
 
 /* What its report says of one worker, all counted since its dataplane began. */

@@ -23,6 +23,7 @@
 #define KERNEL_WORKERS_MAX 128 /* pairs of a port and one of its receive queues */
 #define KERNEL_LINE_BYTES 64
 #define KERNEL_TOLD_CLASSES 1024
+#define KERNEL_PIN_DIR_MAX 128
 
 struct kernel_line {
 	u8 bytes[KERNEL_LINE_BYTES];
@@ -59,9 +60,13 @@ struct kernel_control {
 	u32 tick_ms;
 	u32 fixed; /* 1: time is fixed_ms, and a worker's tick what it says: a replay */
 	u64 fixed_ms;
+	/* Whose the program is, by its pin directory. Where this stands no version changes. */
+	char pin_dir[KERNEL_PIN_DIR_MAX] cache_aligned;
 	struct kernel_port ports[KERNEL_PORTS_MAX];
 	struct kernel_tables tables[KERNEL_SLOTS];
 } cache_aligned;
+
+_Static_assert(offsetof(struct kernel_control, pin_dir) == 64, "versions know each other by it");
 
 /* Of one worker: a port's receive queue, which one packet at a time comes through. */
 struct kernel_worker {
