@@ -41,6 +41,16 @@ __attribute__((noinline)) int stage_parse(struct xdp_md *ctx, struct scratch *s)
 	return parse_frame(cursor, s->frame_bytes, &s->station, &s->packet);
 }
 
+/* Whether the packet is for a service, or for its address: a socket's business. Changes nothing. */
+__attribute__((noinline)) int stage_steer(struct scratch *s)
+{
+	struct env env;
+
+	if (!s || !env_open(&env, s))
+		return 0;
+	return forward_is_ours(&env, &s->packet);
+}
+
 __attribute__((noinline)) int stage_service(struct scratch *s)
 {
 	struct env env;
@@ -260,9 +270,9 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 
 /* --- A packet's whole way ------------------------------------------------------------- */
 
-static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s)
+static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
+					  enum verdict verdict)
 {
-	enum verdict verdict = (enum verdict)stage_parse(ctx, s);
 	enum verdict last;
 
 	if (verdict != VERDICT_UNDECIDED)
@@ -280,9 +290,10 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s)
 }
 
 /* As forward(); what it does not send may be answered. */
-static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s)
+static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s,
+					  enum verdict parsed)
 {
-	u64 verdict = forward(ctx, s);
+	u64 verdict = forward(ctx, s, parsed);
 
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) == ACTION_FORWARD)
@@ -307,12 +318,60 @@ static always_inline bool worker_find(struct xdp_md *ctx, const struct kernel_co
 			continue;
 		s->port = i;
 		s->worker = port->first_worker;
-		if (likely(ctx->rx_queue_index < port->queues_count))
-			s->worker += ctx->rx_queue_index; /* else the device got more queues */
+		s->own_queue = ctx->rx_queue_index < port->queues_count;
+		if (likely(s->own_queue)) /* else the device got more queues */
+			s->worker += ctx->rx_queue_index;
 		s->station = port->station;
 		return true;
 	}
 	return false;
+}
+
+/* --- Steering ------------------------------------------------------------------------- */
+
+/* From now on the program forwards by itself, for a while: a worker that gets a frame now and a
+ * frame then would have them overtake each other all the time. */
+static always_inline void fall_back(struct kernel_worker *worker, u32 why)
+{
+	worker->why = why;
+	worker->falls++;
+	worker->resume_at_ns = bpf_ktime_get_ns() + KERNEL_FALL_BACK_NS;
+}
+
+/* Whether the worker's socket can take a frame, and its process is there to look at it. The two
+ * clocks are one, which either side may have read a moment ago. */
+static always_inline bool worker_ready(struct kernel_worker *worker, u32 now_ms)
+{
+	u64 room = *(volatile u64 *)&worker->credit - worker->steered;
+	int silent_ms = (int)(now_ms - (u32) * (volatile u64 *)&worker->heartbeat_ms);
+
+	if (unlikely(worker->resume_at_ns != 0)) {
+		if (silent_ms > KERNEL_HEARTBEAT_MS || room < worker->resume ||
+		    bpf_ktime_get_ns() < worker->resume_at_ns)
+			return false;
+		worker->resume_at_ns = 0;
+		return true;
+	}
+	if (likely(room > worker->reserve) && likely(silent_ms <= KERNEL_HEARTBEAT_MS))
+		return true;
+	fall_back(worker, room > worker->reserve ? KERNEL_WHY_STALLED : KERNEL_WHY_NO_ROOM);
+	return false;
+}
+
+/* Gives the frame to the worker's socket. The room is found out first: the kernel says that a socket
+ * had none only when the program has ended, and the frame is lost. A frame in several buffers, or
+ * one that no buffer of the socket's holds, is the program's. */
+static always_inline bool steer(struct xdp_md *ctx, struct kernel_worker *worker, struct scratch *s)
+{
+	if (!s->own_queue || s->frame_bytes > KERNEL_STEERED_BYTES_MAX ||
+	    (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data || !stage_steer(s))
+		return false;
+	s->fell_back = !worker_ready(worker, s->now_ms);
+	if (unlikely(s->fell_back) ||
+	    bpf_redirect_map(&sockets, s->worker, XDP_ABORTED) != XDP_REDIRECT)
+		return false;
+	worker->steered++;
+	return true;
 }
 
 /* The kernel's coarse clock steps every few milliseconds, as flow ages and rate limits need it. */
@@ -338,6 +397,7 @@ int shunt_xdp(struct xdp_md *ctx)
 {
 	const struct kernel_control *shared;
 	struct kernel_worker *worker;
+	enum verdict parsed;
 	struct scratch *s;
 	u64 verdict;
 	u32 zero = 0;
@@ -356,7 +416,12 @@ int shunt_xdp(struct xdp_md *ctx)
 	__builtin_memset(&s->result, 0, sizeof(s->result));
 	s->unplaced = 0;
 	s->frame_bytes = (u32)bpf_xdp_get_buff_len(ctx);
-	verdict = forward_or_reply(ctx, s);
+	s->fell_back = false;
+	parsed = (enum verdict)stage_parse(ctx, s);
+	if (unlikely(worker->steers) && parsed == VERDICT_UNDECIDED && steer(ctx, worker, s))
+		return XDP_REDIRECT;
+	verdict = forward_or_reply(ctx, s, parsed);
+	worker->fallen_back += s->fell_back;
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)
 		return XDP_ABORTED;

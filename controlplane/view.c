@@ -74,6 +74,39 @@ static json_t *dataplanes_view(const struct control *control)
 
 /* --- Workers ------------------------------------------------------------------------- */
 
+static const char *name_at(const char *const *names, size_t count, u64 index)
+{
+	return index < count ? names[index] : "unknown";
+}
+
+/* What carries its traffic now, and why not what is meant to. */
+static json_t *carrier_view(const struct report_worker *worker)
+{
+	static const char *const carriers[] = {
+		[REPORT_CARRIER_THREAD] = "thread",
+		[REPORT_CARRIER_KERNEL] = "kernel",
+		[REPORT_CARRIER_COPY] = "socket, copy",
+		[REPORT_CARRIER_ZERO_COPY] = "socket, zero-copy",
+	};
+	static const char *const reasons[] = {
+		[REPORT_WHY_SETTLED] = "",
+		[REPORT_WHY_NO_ROOM] = "the socket's worker is slow, and its buffers are full",
+		[REPORT_WHY_STALLED] = "the socket's worker gives no sign of life",
+		[REPORT_WHY_GENERIC] = "the driver takes no XDP program in native mode",
+	};
+	u64 carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+	u64 why = __atomic_load_n(&worker->why, __ATOMIC_RELAXED);
+
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "by", name_at(carriers, 4, carrier),
+			 "why", name_at(reasons, 4, why), "steered",
+			 (json_int_t)__atomic_load_n(&worker->steered, __ATOMIC_RELAXED),
+			 "fallen_back",
+			 (json_int_t)__atomic_load_n(&worker->fallen_back, __ATOMIC_RELAXED),
+			 "falls", (json_int_t)__atomic_load_n(&worker->falls, __ATOMIC_RELAXED),
+			 "starved",
+			 (json_int_t)__atomic_load_n(&worker->starved, __ATOMIC_RELAXED));
+}
+
 /* What its report says of one worker, all counted since its dataplane began. */
 static json_t *worker_view(const struct session_view *session, u32 number)
 {
@@ -87,7 +120,7 @@ static json_t *worker_view(const struct session_view *session, u32 number)
 		if (verdict_action((enum verdict)i) == ACTION_DROP)
 			dropped += counted;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "pid",
 			 (json_int_t)session->hello->pid, "worker", (json_int_t)number, "core",
 			 (json_int_t)__atomic_load_n(&worker->core, __ATOMIC_RELAXED), "packets",
 			 (json_int_t)packets, "dropped", (json_int_t)dropped, "flows_unplaced",
@@ -95,7 +128,8 @@ static json_t *worker_view(const struct session_view *session, u32 number)
 			 "heartbeat",
 			 (json_int_t)__atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED),
 			 "generation",
-			 (json_int_t)__atomic_load_n(&worker->generation, __ATOMIC_ACQUIRE));
+			 (json_int_t)__atomic_load_n(&worker->generation, __ATOMIC_ACQUIRE),
+			 "carrier", carrier_view(worker));
 }
 
 json_t *view_workers(const struct control *control)

@@ -7,6 +7,7 @@
 #include "dataplane/xdp/engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -22,14 +23,20 @@ static u64 now_ms(void)
 
 /* --- Generations ---------------------------------------------------------------------- */
 
+/* kernel_publish() has waited for the last one's end. */
 static void generation_report(const struct engine *engine)
 {
 	const struct report *report = &engine->current->report;
 
-	for (u32 i = 0; i < report->workers_count; i++)
-		__atomic_store_n(
-			&report_worker(report, i)->generation, engine->tables.generation,
-			__ATOMIC_RELEASE); /* kernel_publish() has waited for the last one's end */
+	if (engine->workers) {
+		workers_tell(engine->workers, report, engine->tables.generation);
+		return;
+	}
+	for (u32 i = 0; i < report->workers_count; i++) {
+		report_worker(report, i)->carrier = REPORT_CARRIER_KERNEL;
+		__atomic_store_n(&report_worker(report, i)->generation, engine->tables.generation,
+				 __ATOMIC_RELEASE);
+	}
 }
 
 static u32 flow_buckets(const struct attachment *attachment)
@@ -72,7 +79,7 @@ static void attach_once(struct engine *engine)
 	for (u32 i = 0; i < engine->hooks->count; i++) {
 		const struct hook *hook = &engine->hooks->list[i];
 
-		message("engine xdp on %s, %s mode, %u queue%s, %s", hook->kernel_name,
+		message("engine %s on %s, %s mode, %u queue%s, %s", engine->name, hook->kernel_name,
 			hook->generic ? "generic" : "native", hook->queues_count,
 			hook->queues_count == 1 ? "" : "s",
 			hook->beside ? "beside other programs" : "alone there");
@@ -90,8 +97,6 @@ static void follow(struct engine *engine)
 	err = root_publish(engine, attachment, offset);
 	if (err)
 		publish_failed(engine, attachment, err);
-	else
-		generation_report(engine);
 }
 
 /* --- The session's calls -------------------------------------------------------------- */
@@ -100,6 +105,7 @@ static void describe(void *context, struct attach_message *hello)
 {
 	const struct engine *engine = context;
 
+	snprintf(hello->text, sizeof(hello->text), "%s", engine->why);
 	hello->ports_count = engine->hooks->count;
 	for (u32 i = 0; i < engine->hooks->count; i++)
 		hook_describe(&engine->hooks->list[i], &hello->ports[i]);
@@ -142,7 +148,7 @@ static void allow_flows(void *context, struct attachment *attachment, u32 flow_b
 {
 	struct engine *engine = context;
 
-	attachment->flow_buckets = flow_buckets;
+	__atomic_store_n(&attachment->flow_buckets, flow_buckets, __ATOMIC_RELEASE);
 	engine->kernel->control->flow_buckets = flow_buckets;
 }
 
@@ -196,6 +202,7 @@ void engine_run(struct engine *engine)
 	if (!engine->current)
 		return;
 	follow(engine);
+	generation_report(engine);
 	kernel_count_up(engine->kernel, &engine->current->report);
 	for (u32 i = 0; i < engine->current->report.workers_count; i++)
 		report_worker(&engine->current->report, i)->heartbeat++;

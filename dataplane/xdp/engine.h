@@ -8,6 +8,7 @@
 #include "dataplane/session/session.h"
 #include "dataplane/xdp/hook.h"
 #include "dataplane/xdp/kernel.h"
+#include "dataplane/xdp/workers.h"
 
 #define ENGINE_LOOK_MS 10 /* for a new generation, and for counters */
 
@@ -15,6 +16,9 @@ struct engine {
 	/* Set before. */
 	struct kernel *kernel;
 	struct hooks *hooks;
+	struct workers *workers; /* NULL: none have sockets */
+	const char *name;        /* of the engine, for messages */
+	const char *why;         /* it is this engine: a sentence */
 
 	/* Its own. */
 	struct attachment *current; /* what is published */
@@ -27,8 +31,9 @@ struct engine {
 	u64 swept_ms;
 };
 
-/* Its context is a struct engine. */
+/* Their context is a struct engine. */
 extern const struct session_engine xdp_engine;
+extern const struct session_engine af_xdp_engine;
 
 /* What is due every ENGINE_LOOK_MS: follows the arena, adds up counters, sweeps the flow tables. */
 void engine_run(struct engine *engine);

@@ -46,8 +46,9 @@ static int config_read(const char *path, struct config **config)
 
 static int config_suits(const struct config_dataplane *config)
 {
-	if (config->engine != CONFIG_ENGINE_AUTO && config->engine != CONFIG_ENGINE_XDP) {
-		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp`",
+	if (config->engine == CONFIG_ENGINE_DPDK) {
+		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp` or "
+			"`engine: af_xdp`",
 			config_engine_name(config->engine));
 		return EX_DATAERR;
 	}
@@ -114,7 +115,10 @@ struct program {
 	struct hooks hooks;
 	struct kernel kernel;
 	struct engine engine;
+	struct workers workers;
 	struct session session;
+	bool sockets;  /* the engine is af_xdp */
+	char why[400]; /* it is what it is */
 	int signal_fd, timer_fd;
 };
 
@@ -180,10 +184,16 @@ static int forward(struct program *program, const struct options *options)
 	struct session *session = &program->session;
 	int status;
 
-	program->engine = (struct engine){.kernel = &program->kernel, .hooks = &program->hooks};
+	program->engine = (struct engine){
+		.kernel = &program->kernel,
+		.hooks = &program->hooks,
+		.workers = program->sockets ? &program->workers : NULL,
+		.name = program->sockets ? af_xdp_engine.name : xdp_engine.name,
+		.why = program->why,
+	};
 	*session = (struct session){
 		.run_dir = options->run_dir,
-		.engine = &xdp_engine,
+		.engine = program->sockets ? &af_xdp_engine : &xdp_engine,
 		.context = &program->engine,
 		.workers_count = program->kernel.control->workers_count,
 		.flows = options->no_flows ? NULL : &program->kernel.flows,
@@ -195,11 +205,42 @@ static int forward(struct program *program, const struct options *options)
 		return EX_OSERR;
 	}
 	status = loop(program);
+	if (program->sockets) {
+		workers_stop(&program->workers, &program->kernel);
+		engine_run(&program->engine); /* counts the last packets */
+	}
 	if (program->engine.attached)
 		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
 			"off)");
 	session_close(session);
 	return status;
+}
+
+/* af_xdp, where it is asked for or can be. Nothing has been changed yet. */
+static int engine_choose(struct program *program, const struct options *options,
+			 const struct config_dataplane *config)
+{
+	char text[300];
+	int err;
+
+	snprintf(program->why, sizeof(program->why), "the configuration asks for it");
+	if (config->engine == CONFIG_ENGINE_XDP)
+		return EX_OK;
+	err = workers_open(&program->workers, &program->hooks, options->buffers_count,
+			   options->busy_poll, text, sizeof(text));
+	program->sockets = err == 0;
+	if (err && config->engine == CONFIG_ENGINE_AF_XDP) {
+		message("%s", text);
+		return EX_UNAVAILABLE;
+	}
+	if (config->engine == CONFIG_ENGINE_AUTO)
+		snprintf(program->why, sizeof(program->why),
+			 err ? "`engine: auto` would be af_xdp, but %s"
+			     : "`engine: auto` is af_xdp where there can be sockets%s",
+			 err ? text : "");
+	if (err)
+		message("engine xdp: %s", program->why);
+	return EX_OK;
 }
 
 static int kernel_prepare(struct program *program, const struct options *options,
@@ -220,6 +261,10 @@ static int kernel_prepare(struct program *program, const struct options *options
 		message("goes on with the tables and flows in %s", options->pin_dir);
 	if (kernel_pin(&program->kernel) < 0)
 		return EX_UNAVAILABLE;
+	if (program->sockets && workers_join_kernel(&program->workers, &program->kernel) < 0) {
+		message("the sockets cannot be handed to the program: %s", strerror(errno));
+		return EX_UNAVAILABLE;
+	}
 	return EX_OK;
 }
 
@@ -238,9 +283,12 @@ static int serve(const struct options *options, const struct config_dataplane *c
 	}
 	if (hooks_find(&program.hooks, config) < 0 || pins_lock(options->pin_dir) < 0)
 		return EX_UNAVAILABLE;
-	status = kernel_prepare(&program, options, config);
+	status = engine_choose(&program, options, config);
+	if (status == EX_OK)
+		status = kernel_prepare(&program, options, config);
 	if (status == EX_OK)
 		status = forward(&program, options);
+	workers_close(&program.workers);
 	if (program.kernel.skeleton)
 		kernel_close(&program.kernel);
 	return status;
