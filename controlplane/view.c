@@ -50,14 +50,14 @@ static json_t *dataplane_view(const struct session_view *session, u64 generation
 		kernel_sent += __atomic_load_n(&worker->kernel_sent, __ATOMIC_RELAXED);
 		kernel_lost += __atomic_load_n(&worker->kernel_lost, __ATOMIC_RELAXED);
 	}
-	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "engine",
-			 hello->engine, "pid", (json_int_t)hello->pid, "version", hello->version,
-			 "workers", (json_int_t)hello->workers_count, "ports", ports_view(hello),
-			 "generation", (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
-			 "flows_unplaced", (json_int_t)unplaced, "exceptions_lost",
-			 (json_int_t)exceptions_lost, "kernel_sent", (json_int_t)kernel_sent,
-			 "kernel_lost", (json_int_t)kernel_lost, "behind",
-			 !session->current || seen < generation);
+	return json_pack("{s:s, s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
+			 "engine", hello->engine, "why", hello->text, "pid", (json_int_t)hello->pid,
+			 "version", hello->version, "workers", (json_int_t)hello->workers_count,
+			 "ports", ports_view(hello), "generation", (json_int_t)seen,
+			 "heartbeat_total", (json_int_t)heartbeat, "flows_unplaced",
+			 (json_int_t)unplaced, "exceptions_lost", (json_int_t)exceptions_lost,
+			 "kernel_sent", (json_int_t)kernel_sent, "kernel_lost",
+			 (json_int_t)kernel_lost, "behind", !session->current || seen < generation);
 }
 
 static json_t *dataplanes_view(const struct control *control)

@@ -2,13 +2,39 @@
 /* The engine `af_xdp`: the engine `xdp` and, before it, workers with sockets. The program has the
  * tables first; it forwards whatever the workers don't take. So nothing here can fail in a way that
  * stops traffic: docs/adr/0017-af-xdp.md. */
+#include "dataplane/session/message.h"
 #include "dataplane/xdp/engine.h"
+
+/* Once the program is on its interfaces. */
+static void sockets_tell(const struct engine *engine)
+{
+	const struct workers *workers = engine->workers;
+
+	for (u32 i = 0; i < workers->queues_count; i++) {
+		const struct queue *queue = &workers->queues[i];
+		const struct hook *hook = queue->hook;
+
+		if (queue->number > 0)
+			continue;
+		if (hook->generic)
+			message("%s: no frames go to its sockets, since its driver takes no XDP "
+				"program: the program forwards them by itself",
+				hook->kernel_name);
+		else
+			message("%s: sockets %s", hook->kernel_name,
+				queue->zero_copy ? "share the driver's memory (zero-copy)"
+						 : "whose frames the kernel copies");
+	}
+}
 
 static int hand(void *context, struct attachment *attachment)
 {
 	struct engine *engine = context;
+	bool first = !engine->attached;
 	int err = xdp_engine.hand(context, attachment);
 
+	if (!err && first && engine->attached)
+		sockets_tell(engine);
 	return err ? err : workers_hand(engine->workers, attachment);
 }
 
@@ -20,10 +46,12 @@ static void describe(void *context, struct attach_message *hello)
 static struct attachment *oldest(void *context, struct attachment *newest)
 {
 	const struct engine *engine = context;
-	struct attachment *oldest = xdp_engine.oldest(context, newest);
+	const struct attachment *programs = xdp_engine.oldest(context, newest);
+	const struct attachment *workers = workers_oldest(engine->workers);
+	struct attachment *oldest = NULL;
 
-	for (struct attachment *each = newest; each; each = each->older)
-		if (workers_any_at(engine->workers, each))
+	for (struct attachment *each = newest; workers && each; each = each->older)
+		if (each == programs || each == workers)
 			oldest = each;
 	return oldest;
 }

@@ -223,20 +223,27 @@ int workers_hand(struct workers *workers, const struct attachment *attachment)
 	return err;
 }
 
-static bool in_use(const struct workers *workers, const struct view *view)
+/* The oldest view that one of them may still look at, NULL while one has none yet: it may be about to
+ * take up any. */
+static struct view *oldest_view(const struct workers *workers)
 {
+	struct view *oldest = NULL;
+
 	for (u32 i = 0; i < workers->count; i++)
-		if (worker_current(&workers->list[i]) == view)
-			return true;
-	return view == workers->views;
+		if (!worker_current(&workers->list[i]))
+			return NULL;
+	for (struct view *view = workers->views; view; view = view->older)
+		for (u32 i = 0; i < workers->count; i++)
+			if (worker_current(&workers->list[i]) == view)
+				oldest = view;
+	return oldest;
 }
 
-bool workers_any_at(const struct workers *workers, const struct attachment *attachment)
+const struct attachment *workers_oldest(const struct workers *workers)
 {
-	for (const struct view *view = workers->views; view; view = view->older)
-		if (view->attachment == attachment && in_use(workers, view))
-			return true;
-	return false;
+	const struct view *view = oldest_view(workers);
+
+	return view ? view->attachment : NULL;
 }
 
 bool workers_all_at(const struct workers *workers, const struct attachment *attachment)
@@ -283,17 +290,16 @@ static void counts_add(const struct view *view, u32 worker, const struct report 
 
 static void views_release(struct workers *workers)
 {
-	struct view **at = &workers->views;
+	struct view *oldest = oldest_view(workers);
+	struct view *view = oldest ? oldest->older : NULL;
 
-	while (*at) {
-		struct view *view = *at;
+	if (oldest)
+		oldest->older = NULL;
+	while (view) {
+		struct view *older = view->older;
 
-		if (in_use(workers, view)) {
-			at = &view->older;
-			continue;
-		}
-		*at = view->older;
 		view_destroy(view);
+		view = older;
 	}
 }
 

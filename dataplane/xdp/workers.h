@@ -32,8 +32,9 @@ int workers_join_kernel(struct workers *workers, const struct kernel *kernel)
 int workers_hand(struct workers *workers, const struct attachment *attachment)
 	__attribute__((warn_unused_result));
 
-/* Whether one of them may still use an attachment; whether all use it. */
-bool workers_any_at(const struct workers *workers, const struct attachment *attachment);
+/* The oldest attachment that one of them may still use, NULL while one uses none yet; whether all use
+ * this one. */
+const struct attachment *workers_oldest(const struct workers *workers);
 bool workers_all_at(const struct workers *workers, const struct attachment *attachment);
 
 /* Adds to the report what they have counted since the last time, and says what carries traffic.

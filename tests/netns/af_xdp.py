@@ -10,10 +10,13 @@ Root, in namespaces of its own: a network, and a BPF file system that goes with 
 and go by wire0, the other end of uplink0. Which of them a socket gets and which the program keeps is
 a matter of timing on a machine that has other things to do; what comes out must not be.
 """
+import ctypes
 import os
-import re
+import resource
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -81,8 +84,16 @@ class Case:
 
     def __init__(self, programs, scratch):
         self.programs, self.scratch = programs, scratch
+        self.prepare()
+        # Without a program of its own a veth takes nothing that its peer's program sends.
+        for _, name in socket.if_nameindex():
+            if name.startswith("wire"):
+                run(sys.executable, f"{HERE}/../lab/xdp_pass.py", name)
         self.wire = devices.KernelWire("wire0")
         self.balancer = None
+
+    def prepare(self):
+        devices.network(MTU)
 
     def balance(self):
         self.balancer = Balancer(self.programs, self.scratch, config(self.engine), *self.options)
@@ -144,7 +155,7 @@ class Same(Case):
 
     def test(self):
         mixture = traffic.Mixture(devices.SEED, MTU, True, False)
-        expected = Expected(self.programs, self.scratch, config().replace("uplink0", "uplink0"),
+        expected = Expected(self.programs, self.scratch, config(),
                             mixture.frames(devices.FRAMES))
         self.balance()
         self.balancer.by_socket()
@@ -163,7 +174,245 @@ class Same(Case):
         self.balancer.stop()
 
 
-CASES = {"same": Same}
+class Slow(Case):
+    """A worker that now and then is not there, with few buffers: 64 wait for frames."""
+
+    FRAMES, STOPPED = 20000, 1000
+    options = ("--buffers", "128")
+
+    def slow(self, came):
+        """Stopped and let go on in turns, for less than what makes it stalled, while frames come: so
+        its buffers fill, and the program has to know it beforehand."""
+        engine = self.balancer.engine
+        for first in range(0, self.FRAMES, 200):
+            engine.send_signal(signal.SIGSTOP)
+            self.send(self.frames(200, first), came)
+            engine.send_signal(signal.SIGCONT)
+            time.sleep(0.005)  # for its thread to run at all; what it then does is not counted on
+        self.all_came(came, self.FRAMES)
+
+    def stopped(self, came):
+        """Not there at all. A socket gets what there is room for, and once nobody has looked at it for
+        longer than the heartbeat, nothing: that comes out while the worker is still stopped."""
+        engine = self.balancer.engine
+        steered = self.balancer.carrier()["steered"]
+        engine.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        self.send(self.frames(32, 500000), came)
+        self.all_came(came, self.FRAMES + 32)
+        engine.send_signal(signal.SIGCONT)
+        self.balancer.by_socket()
+        engine.send_signal(signal.SIGSTOP)
+        self.send(self.frames(self.STOPPED, self.FRAMES), came)
+        until(lambda: self.receive(came, 0.01) or len(came) >= self.FRAMES + self.STOPPED - 32,
+              "the program forwards for a stopped worker")
+        engine.send_signal(signal.SIGCONT)
+        self.all_came(came, self.FRAMES + self.STOPPED + 32)
+        steered = self.balancer.carrier()["steered"] - steered
+        check(steered <= 64, f"{steered} frames went to a worker with 64 buffers that was stopped")
+
+    def test(self):
+        self.balance()
+        self.balancer.by_socket()
+        came = {}
+        self.slow(came)
+        carrier = self.balancer.carrier()
+        check(carrier["steered"] > 1000 and carrier["fallen_back"] > 1000,
+              f"both ways were to be used: {carrier}")
+        self.balancer.by_socket()
+        self.stopped(came)
+        check(self.balancer.carrier()["starved"] == 0, "frames found no buffer")
+        total = self.FRAMES + self.STOPPED + 32
+        counted = self.balancer.counted(total)
+        check(counted["flow"] + counted["maglev"] == total, f"not {total}: {counted}")
+        # Where the two write at the same time, the insertion of one may be lost.
+        check(64 <= counted["maglev"] <= 80, f"64 flows have one beginning each: {counted}")
+        self.balancer.by_socket()
+        self.balancer.stop()
+
+
+class Killed(Case):
+    """kill -9, and a start again: the program forwards on at once, and steers again later."""
+
+    options = ("--buffers", "128")
+
+    def test(self):
+        self.balance()
+        self.balancer.by_socket()
+        came = {}
+        self.send(self.frames(1000), came)
+        self.all_came(came, 1000)
+        self.balancer.engine.kill()
+        self.balancer.engine.wait()
+        self.send(self.frames(1000, 1000), came)
+        self.all_came(came, 2000)
+        self.balancer.engine = self.balancer.start("shunt-dpdk")
+        self.balancer.ready()
+        self.balancer.by_socket()
+        before = self.balancer.carrier()["steered"]
+        check(before > 0, "the count of what was steered lives on")
+        def steered():
+            self.send(self.frames(100, 2000 + 100 * self.rounds), came)
+            self.rounds += 1
+            return self.balancer.carrier()["steered"] > before
+        until(steered, "frames go to the sockets again")
+        self.all_came(came, 2000 + 100 * self.rounds)
+        # The credit of the one that was killed went with its buffers.
+        self.balancer.engine.send_signal(signal.SIGSTOP)
+        self.send(self.frames(1000, 200000), came)
+        self.balancer.engine.send_signal(signal.SIGCONT)
+        self.all_came(came, 3000 + 100 * self.rounds)
+        # What ends of its own accord hands over what it has.
+        self.balancer.engine.send_signal(signal.SIGTERM)
+        self.send(self.frames(1000, 100000), came)
+        check(self.balancer.engine.wait(10) == 0, "shunt-xdp ends")
+        self.all_came(came, 4000 + 100 * self.rounds)
+
+    rounds = 0
+
+
+class Ports(Case):
+    """In at one interface with two queues, out at another with one: a worker has sockets of both."""
+
+    COUNT = 2000
+
+    def prepare(self):
+        run("ip", "link", "add", "uplink0", "mtu", str(MTU), "numrxqueues", "2", "numtxqueues", "2",
+            "type", "veth", "peer", "wire0", "mtu", str(MTU), "numrxqueues", "2", "numtxqueues", "2")
+        run("ip", "link", "add", "inner0", "mtu", str(MTU), "type", "veth", "peer", "wire1", "mtu",
+            str(MTU))
+        for name in ("wire0", "uplink0", "wire1", "inner0"):
+            run("ip", "link", "set", name, "up")
+        run("ip", "address", "add", "10.0.1.254/24", "dev", "inner0")
+        run("ip", "neighbour", "replace", "10.0.1.1", "lladdr", "02:00:00:00:00:fe", "dev",
+            "inner0", "nud", "permanent")
+
+    def config(self):
+        interface = ("    - { name: %s, mac: \"%s\", mtu: 1600 }\n")
+        return ("version: 1\nfleet_seed: \"000102030405060708090a0b0c0d0e0f\"\ndataplane:\n"
+                "  engine: af_xdp\n  interfaces:\n" +
+                interface % ("uplink0", "02:00:00:00:00:01") +
+                interface % ("inner0", "02:00:00:00:00:02") +
+                "  flows: 100K\ndefaults: { outer_source_v4: 10.0.0.1 }\nservices:\n"
+                "  - { name: dns, vip: 203.0.113.10, protocol: udp, port: 53, encapsulation: ipip,\n"
+                "      backends: [ { address: 10.0.1.1 } ] }\n")
+
+    def test(self):
+        self.balancer = Balancer(self.programs, self.scratch, self.config())
+        self.balancer.ready()
+        until(lambda: all(worker["carrier"]["by"] == "socket, copy"
+                          for worker in self.balancer.show("workers")), "sockets carry the traffic")
+        inner = devices.KernelWire("wire1")
+        came = set()
+        def receive():
+            while select.select([inner.socket], [], [], 0.01)[0]:
+                data = inner.socket.recv(65535)
+                if data[6:12] == bytes.fromhex("020000000002"):
+                    came.add(int.from_bytes(data[-4:], "big"))
+        frames = self.frames(self.COUNT)
+        for start in range(0, self.COUNT, 32):
+            for frame in frames[start:start + 32]:
+                self.wire.socket.send(frame)
+            receive()
+        until(lambda: receive() or len(came) == self.COUNT, "every packet comes out")
+        inner.close()
+        carriers = [worker["carrier"] for worker in self.balancer.show("workers")]
+        print(carriers)
+        check(len(carriers) == 3, "a worker for each queue")
+        check(carriers[0]["steered"] > 0 and carriers[1]["steered"] > 0, "one queue had nothing")
+        check(sum(carrier["steered"] + carrier["fallen_back"] for carrier in carriers) == self.COUNT,
+              "every packet was the sockets' or kept from them")
+        counted = self.balancer.counted(self.COUNT)
+        check(counted["flow"] + counted["maglev"] == self.COUNT, counted)
+        self.balancer.stop()
+
+
+# --- Machines that lack something -----------------------------------------------------------
+
+def no_af_xdp():
+    """Refuses sockets of AF_XDP to what this process becomes, as a kernel without them does."""
+    load, equal, ret = 0x20, 0x15, 0x06
+    number, family = 0, 16  # offsets in struct seccomp_data: the call, its first argument
+    steps = [(load, 0, 0, number), (equal, 0, 3, 41), (load, 0, 0, family), (equal, 0, 1, 44),
+             (ret, 0, 0, 0x00050000 | 97), (ret, 0, 0, 0x7FFF0000)]  # EAFNOSUPPORT
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    program = struct.pack("@HxxxxxxQ", len(steps), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(22, 2, ctypes.create_string_buffer(program, len(program))):  # PR_SET_SECCOMP
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def little_memory():
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
+
+
+class Faults(Case):
+    """A machine that lets no socket be: one sentence, nothing is changed; `auto` is xdp there."""
+
+    def said(self, *command, before=None):
+        reply = subprocess.run([*command, "-f", self.scratch + "/shunt.yaml", "--run-dir",
+                                self.scratch, "--pin-dir", "/sys/fs/bpf/other"],
+                               capture_output=True, text=True, timeout=20, check=False,
+                               preexec_fn=before)
+        check(reply.returncode == 69, f"exit status {reply.returncode}\n{reply.stderr}")
+        check(len(reply.stderr.splitlines()) == 1, f"not one line:\n{reply.stderr}")
+        check("xdp" not in run("ip", "link", "show", "uplink0"), "a program is on uplink0")
+        return reply.stderr
+
+    def refused(self):
+        program = f"{self.programs}/shunt-xdp"
+        with open(self.scratch + "/shunt.yaml", "w", encoding="utf-8") as file:
+            file.write(config())
+        said = self.said(program, before=no_af_xdp)
+        check("queue 0 of uplink0 has no AF_XDP socket (Address family not supported by protocol): "
+              "this kernel has no AF_XDP sockets" in said, said)
+        said = self.said("setpriv", "--bounding-set=-ipc_lock", program, before=little_memory)
+        check("the limit for locked memory is too low" in said, said)
+
+    def busy(self):
+        """Where another program has the queue's socket."""
+        self.balance()
+        said = self.said_beside()
+        check("(Device or resource busy): another program's AF_XDP socket is there" in said, said)
+        self.balancer.by_socket()
+
+    def said_beside(self):
+        reply = subprocess.run([f"{self.programs}/shunt-xdp", "-f", self.balancer.config,
+                                "--run-dir", self.scratch, "--pin-dir", "/sys/fs/bpf/other"],
+                               capture_output=True, text=True, timeout=20, check=False)
+        check(reply.returncode == 69, f"exit status {reply.returncode}\n{reply.stderr}")
+        return reply.stderr
+
+    def auto(self):
+        """Goes on with xdp where there can be no sockets, and says why."""
+        self.balancer.stop()
+        with open(self.balancer.config, "w", encoding="utf-8") as file:
+            file.write(config("auto"))
+        log = open(self.scratch + "/shunt-xdp.log", "w", encoding="utf-8")
+        self.balancer.engine = subprocess.Popen(
+            [f"{self.programs}/shunt-xdp", "-f", self.balancer.config, "--run-dir",
+             self.scratch + "/run"], stderr=log, preexec_fn=no_af_xdp)
+        log.close()
+        self.balancer.ready()
+        plane = self.balancer.show("status")["dataplanes"][0]
+        check(plane["engine"] == "xdp" and "would be af_xdp, but queue 0" in plane["why"], plane)
+        check(self.balancer.carrier()["by"] == "kernel", "the program carries")
+        came = {}
+        self.send(self.frames(100), came)
+        self.all_came(came, 100)
+        self.balancer.stop()
+        self.balancer.engine = self.balancer.start("shunt-dpdk")
+        self.balancer.ready()
+        plane = self.balancer.show("status")["dataplanes"][0]
+        check(plane["engine"] == "af_xdp" and "`engine: auto` is af_xdp" in plane["why"], plane)
+
+    def test(self):
+        self.refused()
+        self.busy()
+        self.auto()
+
+
+CASES = {"same": Same, "slow": Slow, "killed": Killed, "ports": Ports, "faults": Faults}
 
 
 def main():
@@ -175,9 +424,7 @@ def main():
                               "--mount-proc", sys.executable, "-B", *sys.argv, "inside"])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("out of time"))
     run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
-    devices.network(MTU)
-    # Without a program of its own a veth takes nothing that its peer's program sends.
-    run(sys.executable, f"{HERE}/../lab/xdp_pass.py", "wire0")
+    run("ip", "link", "set", "lo", "up")
     with tempfile.TemporaryDirectory() as scratch:
         case = CASES[name](programs, scratch)
         try:
