@@ -259,9 +259,12 @@ class Killed(Case):
         self.all_came(came, 2000 + 100 * self.rounds)
         # The credit of the one that was killed went with its buffers.
         self.balancer.engine.send_signal(signal.SIGSTOP)
-        self.send(self.frames(1000, 200000), came)
+        self.send(self.frames(1000, 200000), came, 128)
         self.balancer.engine.send_signal(signal.SIGCONT)
         self.all_came(came, 3000 + 100 * self.rounds)
+        # Worker and program know each other's flows, and those of a worker that is gone.
+        counted = self.balancer.counted(len(came))
+        check(64 <= counted["maglev"] <= 80, f"64 flows have one beginning each: {counted}")
         # What ends of its own accord hands over what it has.
         self.balancer.engine.send_signal(signal.SIGTERM)
         self.send(self.frames(1000, 100000), came)
