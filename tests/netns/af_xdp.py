@@ -53,6 +53,18 @@ class Balancer(devices.Balancer):
     def said(self, pattern):
         super().said(pattern.replace("engine dpdk with", "engine (af_)?xdp on uplink0"))
 
+    def freeze(self):
+        """Stops it, and sees every thread stopped."""
+        def state(thread):
+            with open(f"/proc/{self.engine.pid}/task/{thread}/stat", encoding="ascii") as file:
+                return file.read().rsplit(")", 1)[1].split()[0]
+        self.engine.send_signal(signal.SIGSTOP)
+        while any(state(thread) != "T" for thread in os.listdir(f"/proc/{self.engine.pid}/task")):
+            time.sleep(0.0005)
+
+    def thaw(self):
+        self.engine.send_signal(signal.SIGCONT)
+
     def carrier(self):
         return self.show("workers")[0]["carrier"]
 
@@ -183,30 +195,28 @@ class Slow(Case):
     def slow(self, came):
         """Stopped and let go on in turns, for less than what makes it stalled, while frames come: so
         its buffers fill, and the program has to know it beforehand."""
-        engine = self.balancer.engine
         for first in range(0, self.FRAMES, 200):
-            engine.send_signal(signal.SIGSTOP)
+            self.balancer.engine.send_signal(signal.SIGSTOP)
             self.send(self.frames(200, first), came)
-            engine.send_signal(signal.SIGCONT)
+            self.balancer.thaw()
             time.sleep(0.005)  # for its thread to run at all; what it then does is not counted on
         self.all_came(came, self.FRAMES)
 
     def stopped(self, came):
         """Not there at all. A socket gets what there is room for, and once nobody has looked at it for
         longer than the heartbeat, nothing: that comes out while the worker is still stopped."""
-        engine = self.balancer.engine
         steered = self.balancer.carrier()["steered"]
-        engine.send_signal(signal.SIGSTOP)
+        self.balancer.freeze()
         time.sleep(0.1)
         self.send(self.frames(32, 500000), came)
         self.all_came(came, self.FRAMES + 32)
-        engine.send_signal(signal.SIGCONT)
+        self.balancer.thaw()
         self.balancer.by_socket()
-        engine.send_signal(signal.SIGSTOP)
+        self.balancer.freeze()
         self.send(self.frames(self.STOPPED, self.FRAMES), came)
         until(lambda: self.receive(came, 0.01) or len(came) >= self.FRAMES + self.STOPPED - 32,
               "the program forwards for a stopped worker")
-        engine.send_signal(signal.SIGCONT)
+        self.balancer.thaw()
         self.all_came(came, self.FRAMES + self.STOPPED + 32)
         steered = self.balancer.carrier()["steered"] - steered
         check(steered <= 64, f"{steered} frames went to a worker with 64 buffers that was stopped")
@@ -258,9 +268,9 @@ class Killed(Case):
         until(steered, "frames go to the sockets again")
         self.all_came(came, 2000 + 100 * self.rounds)
         # The credit of the one that was killed went with its buffers.
-        self.balancer.engine.send_signal(signal.SIGSTOP)
+        self.balancer.freeze()
         self.send(self.frames(1000, 200000), came, 128)
-        self.balancer.engine.send_signal(signal.SIGCONT)
+        self.balancer.thaw()
         self.all_came(came, 3000 + 100 * self.rounds)
         # Worker and program know each other's flows, and those of a worker that is gone.
         counted = self.balancer.counted(len(came))
