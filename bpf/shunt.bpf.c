@@ -90,6 +90,7 @@ __attribute__((noinline)) int stage_pick(struct scratch *s)
 	s->result.backend_number = choice.number;
 	s->unplaced = choice.record == FORWARD_NO_ROOM;
 	s->service_counter = service->counter;
+	s->backend_line = env.tables->backends_line + service->backends_first + (u32)choice.number;
 	return choice.backend ? verdict : VERDICT_NO_BACKEND;
 }
 
@@ -119,15 +120,13 @@ static always_inline enum verdict wrap_as(struct xdp_md *ctx, const struct backe
 
 __attribute__((noinline)) int stage_wrap(struct xdp_md *ctx, struct scratch *s)
 {
-	const struct service *service;
 	const struct backend *backend;
 	enum verdict verdict;
 	struct env env;
 
 	if (!s || !env_open(&env, s))
 		return VERDICT_NOT_IP;
-	service = env_service(&env, s->service);
-	backend = service ? env_backend(&env, service, (u16)s->result.backend_number) : NULL;
+	backend = env_line(&env, s->backend_line);
 	if (!backend)
 		return VERDICT_NO_BACKEND;
 	verdict = forward_fits(backend, &s->packet);
@@ -270,8 +269,11 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 
 /* --- A packet's whole way ------------------------------------------------------------- */
 
+/* The stage that remembers flows: a bench tries another. */
+typedef int pick_stage(struct scratch *s);
+
 static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
-					  enum verdict verdict)
+					  enum verdict verdict, pick_stage *pick)
 {
 	enum verdict last;
 
@@ -282,7 +284,7 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
 		verdict = (enum verdict)stage_icmp(ctx, s);
 	if (verdict != VERDICT_UNDECIDED)
 		return verdict;
-	verdict = (enum verdict)stage_pick(s);
+	verdict = (enum verdict)pick(s);
 	if (verdict == VERDICT_NO_BACKEND)
 		return verdict;
 	last = (enum verdict)stage_wrap(ctx, s);
@@ -291,9 +293,9 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
 
 /* As forward(); what it does not send may be answered. */
 static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s,
-					  enum verdict parsed)
+					  enum verdict parsed, pick_stage *pick)
 {
-	u64 verdict = forward(ctx, s, parsed);
+	u64 verdict = forward(ctx, s, parsed, pick);
 
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) == ACTION_FORWARD)
@@ -392,8 +394,7 @@ static always_inline void time_read(const struct kernel_control *shared,
 	s->tick = (u8)worker->tick;
 }
 
-SEC("xdp.frags")
-int shunt_xdp(struct xdp_md *ctx)
+static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 {
 	const struct kernel_control *shared;
 	struct kernel_worker *worker;
@@ -420,7 +421,7 @@ int shunt_xdp(struct xdp_md *ctx)
 	parsed = (enum verdict)stage_parse(ctx, s);
 	if (unlikely(worker->steers) && parsed == VERDICT_UNDECIDED && steer(ctx, worker, s))
 		return XDP_REDIRECT;
-	verdict = forward_or_reply(ctx, s, parsed);
+	verdict = forward_or_reply(ctx, s, parsed, pick);
 	worker->fallen_back += s->fell_back;
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)
@@ -438,6 +439,12 @@ int shunt_xdp(struct xdp_md *ctx)
 	default:
 		return XDP_DROP;
 	}
+}
+
+SEC("xdp.frags")
+int shunt_xdp(struct xdp_md *ctx)
+{
+	return shunt(ctx, stage_pick);
 }
 
 char shunt_license[] SEC("license") = "Dual BSD/GPL";

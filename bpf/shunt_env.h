@@ -89,8 +89,9 @@ struct scratch {
 	struct kernel_result result;
 	u32 slot; /* of the generation */
 	u32 worker;
-	u32 port;    /* where the packet came in */
-	u32 service; /* index of its record */
+	u32 port;         /* where the packet came in */
+	u32 service;      /* index of its record */
+	u32 backend_line; /* of its record */
 	u32 service_counter;
 	u32 backend_counter;
 	u32 unplaced;    /* 1: a new flow found no room */
@@ -204,13 +205,13 @@ static inline void env_flow_own(const struct env *env, u32 index, u32 slot, u16 
 }
 
 /* What the flow table of one worker says of a flow. */
-struct sibling_find {
+struct sibling {
 	u32 worker;
 	u32 age;
 	u32 number;
 };
 
-__attribute__((noinline)) int sibling_look(struct scratch *s, struct sibling_find *find,
+__attribute__((noinline)) int sibling_look(struct scratch *s, struct sibling *sibling,
 					   u32 service_number)
 {
 	const struct flow_bucket *bucket;
@@ -219,42 +220,54 @@ __attribute__((noinline)) int sibling_look(struct scratch *s, struct sibling_fin
 	u16 number = 0;
 	u32 age;
 
-	if (!s || !find || !env_open(&env, s))
+	if (!s || !sibling || !env_open(&env, s))
 		return 0;
 	buckets = env.control->flow_buckets;
 	first = flow_bucket_first(s->key.hash, service_number, buckets);
 	second = flow_bucket_second(s->key.hash, service_number, buckets);
-	age = find->age;
-	bucket = flow_bucket_of(&env, find->worker, first);
+	age = sibling->age;
+	bucket = flow_bucket_of(&env, sibling->worker, first);
 	if (!bucket)
 		return 0;
 	flow_elder_look(bucket, &s->key, 0, s->tick, &age, &number);
 	if (bucket->choices & FLOW_OVERFLOWED) {
-		bucket = flow_bucket_of(&env, find->worker, second);
+		bucket = flow_bucket_of(&env, sibling->worker, second);
 		if (bucket)
 			flow_elder_look(bucket, &s->key, 1, s->tick, &age, &number);
 	}
 	if (number == 0)
 		return 0;
-	find->age = age;
-	find->number = number;
+	sibling->age = age;
+	sibling->number = number;
 	return 0;
+}
+
+/* The backend number that any worker's flow table has for the flow in s->key, or 0. */
+__attribute__((noinline)) int siblings_find(struct scratch *s, u32 service_number,
+					    u32 workers_count)
+{
+	struct sibling sibling = {.age = FLOW_TIMEOUT_TICKS + 1};
+
+	if (!s)
+		return 0;
+	for (u32 i = 0; i < KERNEL_WORKERS_MAX; i++) {
+		if (i >= workers_count)
+			break;
+		sibling.worker = i;
+		sibling_look(s, &sibling, service_number);
+	}
+	return (int)(sibling.number & 0xffff);
 }
 
 static inline u16 env_flow_elder(const struct env *env, const struct service *service,
 				 const struct packet *packet, const struct flow_key *key)
 {
-	struct sibling_find find = {.age = FLOW_TIMEOUT_TICKS + 1};
 	u32 workers_count = env->control->workers_count;
 
 	if (likely(!(packet->flags & (PACKET_FRAGMENT | PACKET_ERROR))) || workers_count < 2 ||
 	    env->control->flow_buckets == 0)
 		return 0;
-	for (u32 i = 0; i < KERNEL_WORKERS_MAX && i < workers_count; i++) {
-		find.worker = i;
-		sibling_look(env->scratch, &find, service->number);
-	}
-	return (u16)find.number;
+	return (u16)siblings_find(env->scratch, service->number, workers_count);
 }
 
 static inline u8 env_tick(const struct env *env)

@@ -28,6 +28,8 @@ ARROWS = [
     (CORE, [CORE], []),
     ("dataplane/state/", [CORE, "dataplane/state/"], ["rte_", "bpf/", "xdp/"]),
     ("dataplane/burst/", [CORE, "dataplane/state/", "dataplane/burst/"], ["rte_", "bpf/", "xdp/"]),
+    ("dataplane/session/", [CORE, "dataplane/state/", "dataplane/burst/", "dataplane/session/"],
+     ["rte_", "bpf/", "xdp/"]),
     ("dataplane/decap/", [CORE, "dataplane/decap/"], ["rte_"]),
     ("dataplane/dpdk/", None, ["dataplane/xdp/", "bpf/", "xdp/"]),
     ("dataplane/xdp/", None, ["dataplane/dpdk/", "rte_"]),

@@ -168,6 +168,7 @@ static always_inline u32 flow_bucket_find(const struct flow_bucket *bucket,
 		if (bucket->entries[i] >> 16 == key->key &&
 		    flow_entry_owned(bucket, i, key->form, choice))
 			slot = i;
+	forget_value(slot, key->hash);
 	return slot;
 }
 
@@ -205,6 +206,7 @@ static always_inline u32 flow_bucket_evictable(const struct flow_bucket *bucket)
 	for (u32 i = FLOW_BUCKET_ENTRIES; i-- > 0;)
 		if (bucket->ages[i] & FLOW_PROBATION)
 			slot = i;
+	forget_value(slot, bucket->entries[0]);
 	return slot;
 }
 

@@ -255,6 +255,7 @@ static always_inline struct forward_spot forward_spot_at(const struct env *env, 
 		return spot;
 	spot.used = flow_bucket_room(spot.bucket, env_tick(env), &spot.slot);
 	forget_value(spot.used, hash);
+	forget_value(spot.slot, hash);
 	return spot;
 }
 

@@ -182,19 +182,15 @@ static inline bool reply_consider(const struct env *env, const struct station *s
 	reply->l3_offset = ETHERNET_HEADER_BYTES;
 	reply->v6 = false;
 	__builtin_memcpy(reply->our_mac, station->mac, 6);
-	switch (verdict) {
-	case VERDICT_NOT_IP:
+	if (verdict == VERDICT_NOT_IP)
 		return reply_arp(env, station, cursor, frame_bytes, reply);
-	case VERDICT_OTHER_ADDRESS:
-		return reply_neighbour(env, station, cursor, packet, reply);
-	case VERDICT_ICMP:
-		return reply_echo(cursor, frame_bytes, packet, reply) ||
-		       reply_neighbour(env, station, cursor, packet, reply);
-	case VERDICT_TOO_BIG_DF:
+	if (verdict == VERDICT_TOO_BIG_DF)
 		return reply_path_mtu(env, cursor, packet, backend, reply);
-	default:
-		return false;
-	}
+	if (verdict == VERDICT_ICMP && reply_echo(cursor, frame_bytes, packet, reply))
+		return true;
+	join_paths();
+	return (verdict == VERDICT_ICMP || verdict == VERDICT_OTHER_ADDRESS) &&
+	       reply_neighbour(env, station, cursor, packet, reply);
 }
 
 /* --- The answer ----------------------------------------------------------------------- */

@@ -120,6 +120,7 @@ static inline bool options_read(struct cursor *cursor, u32 units, bool probe, u6
 			left = unit[1];
 		}
 		left--;
+		forget_value(left, *sum);
 	}
 	return left == 0;
 }

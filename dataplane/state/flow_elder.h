@@ -48,10 +48,10 @@ static always_inline void flow_elder_look(const struct flow_bucket *bucket,
 
 	if (slot == FLOW_BUCKET_ENTRIES)
 		return;
-	entry = *(const volatile u64 *)&bucket->entries[slot];
+	entry = *(const volatile u64 *)&bucket->entries[slot & 7];
 	if (entry >> 16 != key->key)
 		return;
-	now = (u32)(last_tick - bucket->ages[slot]) & FLOW_AGE_MASK;
+	now = (u32)(last_tick - bucket->ages[slot & 7]) & FLOW_AGE_MASK;
 	if (now > FLOW_AGE_MASK - FLOW_ELDER_AHEAD_TICKS)
 		now = 0;
 	if (now >= *age)
