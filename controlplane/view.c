@@ -50,14 +50,14 @@ static json_t *dataplane_view(const struct session_view *session, u64 generation
 		kernel_sent += __atomic_load_n(&worker->kernel_sent, __ATOMIC_RELAXED);
 		kernel_lost += __atomic_load_n(&worker->kernel_lost, __ATOMIC_RELAXED);
 	}
-	return json_pack("{s:s, s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
-			 "engine", hello->engine, "why", hello->text, "pid", (json_int_t)hello->pid,
-			 "version", hello->version, "workers", (json_int_t)hello->workers_count,
-			 "ports", ports_view(hello), "generation", (json_int_t)seen,
-			 "heartbeat_total", (json_int_t)heartbeat, "flows_unplaced",
-			 (json_int_t)unplaced, "exceptions_lost", (json_int_t)exceptions_lost,
-			 "kernel_sent", (json_int_t)kernel_sent, "kernel_lost",
-			 (json_int_t)kernel_lost, "behind", !session->current || seen < generation);
+	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "engine",
+			 hello->engine, "pid", (json_int_t)hello->pid, "version", hello->version,
+			 "workers", (json_int_t)hello->workers_count, "ports", ports_view(hello),
+			 "generation", (json_int_t)seen, "heartbeat_total", (json_int_t)heartbeat,
+			 "flows_unplaced", (json_int_t)unplaced, "exceptions_lost",
+			 (json_int_t)exceptions_lost, "kernel_sent", (json_int_t)kernel_sent,
+			 "kernel_lost", (json_int_t)kernel_lost, "behind",
+			 !session->current || seen < generation);
 }
 
 static json_t *dataplanes_view(const struct control *control)
@@ -72,15 +72,38 @@ static json_t *dataplanes_view(const struct control *control)
 	return list;
 }
 
-/* --- Workers ------------------------------------------------------------------------- */
+/* --- Engines ------------------------------------------------------------------------- */
+
+/* What moves packets under an engine. Its process, or what that has left in the kernel. */
+static const char *carrier_of(const char *engine)
+{
+	if (strcmp(engine, "xdp") == 0)
+		return "the program in the kernel, also while shunt-xdp is away";
+	if (strcmp(engine, "af_xdp") == 0)
+		return "workers with AF_XDP sockets; what they have no room or time for, and all "
+		       "while shunt-xdp is away, by the program in the kernel";
+	return "the workers of its process";
+}
+
+static json_t *engine_ports_view(const struct attach_message *hello)
+{
+	json_t *list = json_array();
+
+	for (u32 i = 0; i < hello->ports_count; i++)
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s}", "name", hello->ports[i].name,
+						"kernel_name", hello->ports[i].kernel_name, "state",
+						hello->ports[i].state));
+	return list;
+}
 
 static const char *name_at(const char *const *names, size_t count, u64 index)
 {
 	return index < count ? names[index] : "unknown";
 }
 
-/* What carries its traffic now, and why not what is meant to. */
-static json_t *carrier_view(const struct report_worker *worker)
+/* What carries one worker's traffic now, and why not what is meant to. */
+static json_t *carrier_view(const struct report_worker *worker, u32 number)
 {
 	static const char *const carriers[] = {
 		[REPORT_CARRIER_THREAD] = "thread",
@@ -92,13 +115,16 @@ static json_t *carrier_view(const struct report_worker *worker)
 		[REPORT_WHY_SETTLED] = "",
 		[REPORT_WHY_NO_ROOM] = "the socket's worker is slow, and its buffers are full",
 		[REPORT_WHY_STALLED] = "the socket's worker gives no sign of life",
+		[REPORT_WHY_GONE] =
+			"the interface has gone since; a restart of shunt-xdp makes sockets "
+			"on a new one",
 		[REPORT_WHY_GENERIC] = "the driver takes no XDP program in native mode",
 	};
 	u64 carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
 	u64 why = __atomic_load_n(&worker->why, __ATOMIC_RELAXED);
 
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "by", name_at(carriers, 4, carrier),
-			 "why", name_at(reasons, 4, why), "steered",
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "worker", (json_int_t)number, "by",
+			 name_at(carriers, 4, carrier), "why", name_at(reasons, 5, why), "steered",
 			 (json_int_t)__atomic_load_n(&worker->steered, __ATOMIC_RELAXED),
 			 "fallen_back",
 			 (json_int_t)__atomic_load_n(&worker->fallen_back, __ATOMIC_RELAXED),
@@ -106,6 +132,37 @@ static json_t *carrier_view(const struct report_worker *worker)
 			 "starved",
 			 (json_int_t)__atomic_load_n(&worker->starved, __ATOMIC_RELAXED));
 }
+
+static json_t *carriers_view(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (u32 i = 0; report && i < report->workers_count; i++)
+		json_array_append_new(list, carrier_view(report_worker(report, i), i));
+	return list;
+}
+
+json_t *view_engines(const struct control *control)
+{
+	struct session_view sessions[SESSIONS_MAX];
+	size_t count = sessions_list(control_sessions(control), sessions);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct attach_message *hello = sessions[i].hello;
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:I, s:b, s:s, s:s, s:o, s:o}", "engine",
+						hello->engine, "pid", (json_int_t)hello->pid,
+						"forwards", sessions[i].report != NULL,
+						"carried_by", carrier_of(hello->engine), "why",
+						hello->text, "interfaces", engine_ports_view(hello),
+						"workers", carriers_view(sessions[i].report)));
+	}
+	return list;
+}
+
+/* --- Workers ------------------------------------------------------------------------- */
 
 /* What its report says of one worker, all counted since its dataplane began. */
 static json_t *worker_view(const struct session_view *session, u32 number)
@@ -120,7 +177,7 @@ static json_t *worker_view(const struct session_view *session, u32 number)
 		if (verdict_action((enum verdict)i) == ACTION_DROP)
 			dropped += counted;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "pid",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid",
 			 (json_int_t)session->hello->pid, "worker", (json_int_t)number, "core",
 			 (json_int_t)__atomic_load_n(&worker->core, __ATOMIC_RELAXED), "packets",
 			 (json_int_t)packets, "dropped", (json_int_t)dropped, "flows_unplaced",
@@ -128,8 +185,7 @@ static json_t *worker_view(const struct session_view *session, u32 number)
 			 "heartbeat",
 			 (json_int_t)__atomic_load_n(&worker->heartbeat, __ATOMIC_RELAXED),
 			 "generation",
-			 (json_int_t)__atomic_load_n(&worker->generation, __ATOMIC_ACQUIRE),
-			 "carrier", carrier_view(worker));
+			 (json_int_t)__atomic_load_n(&worker->generation, __ATOMIC_ACQUIRE));
 }
 
 json_t *view_workers(const struct control *control)

@@ -26,6 +26,7 @@
 #define KERNEL_HEARTBEAT_MS 25         /* without a sign of life, a worker is stalled */
 #define KERNEL_FALL_BACK_NS 1000000ull /* as long at least the program forwards then */
 #define KERNEL_STEERED_BYTES_MAX 3840  /* the longest frame that is given to a socket */
+#define KERNEL_PIN_DIR_MAX 128
 
 struct kernel_line {
 	u8 bytes[KERNEL_LINE_BYTES];
@@ -62,9 +63,13 @@ struct kernel_control {
 	u32 tick_ms;
 	u32 fixed; /* 1: time is fixed_ms, and a worker's tick what it says: a replay */
 	u64 fixed_ms;
+	/* Whose the program is, by its pin directory. Where this stands no version changes. */
+	char pin_dir[KERNEL_PIN_DIR_MAX] cache_aligned;
 	struct kernel_port ports[KERNEL_PORTS_MAX];
 	struct kernel_tables tables[KERNEL_SLOTS];
 } cache_aligned;
+
+_Static_assert(offsetof(struct kernel_control, pin_dir) == 64, "versions know each other by it");
 
 /* Why a worker that has a socket has its packets forwarded by the program. */
 enum kernel_why {

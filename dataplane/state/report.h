@@ -43,6 +43,7 @@ enum report_why {
 	REPORT_WHY_SETTLED, /* it is what was chosen */
 	REPORT_WHY_NO_ROOM, /* the socket's thread is slow, and its buffers are full */
 	REPORT_WHY_STALLED, /* the socket's thread gives no sign of life */
+	REPORT_WHY_GONE,    /* the interface has gone, and perhaps come back: the socket is dead */
 	REPORT_WHY_GENERIC, /* the driver takes no XDP program, and the kernel's way is slow enough */
 };
 

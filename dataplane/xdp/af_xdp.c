@@ -2,45 +2,41 @@
 /* The engine `af_xdp`: the engine `xdp` and, before it, workers with sockets. The program has the
  * tables first; it forwards whatever the workers don't take. So nothing here can fail in a way that
  * stops traffic: docs/adr/0017-af-xdp.md. */
-#include "dataplane/session/message.h"
 #include "dataplane/xdp/engine.h"
 
-/* Once the program is on its interfaces. */
-static void sockets_tell(const struct engine *engine)
-{
-	const struct workers *workers = engine->workers;
-
-	for (u32 i = 0; i < workers->queues_count; i++) {
-		const struct queue *queue = &workers->queues[i];
-		const struct hook *hook = queue->hook;
-
-		if (queue->number > 0)
-			continue;
-		if (hook->generic)
-			message("%s: no frames go to its sockets, since its driver takes no XDP "
-				"program: the program forwards them by itself",
-				hook->kernel_name);
-		else
-			message("%s: sockets %s", hook->kernel_name,
-				queue->zero_copy ? "share the driver's memory (zero-copy)"
-						 : "whose frames the kernel copies");
-	}
-}
+#include <stdio.h>
+#include <string.h>
 
 static int hand(void *context, struct attachment *attachment)
 {
 	struct engine *engine = context;
-	bool first = !engine->attached;
 	int err = xdp_engine.hand(context, attachment);
 
-	if (!err && first && engine->attached)
-		sockets_tell(engine);
 	return err ? err : workers_hand(engine->workers, attachment);
+}
+
+/* How the sockets of an interface get their frames. */
+static const char *sockets_state(const struct workers *workers, u32 port)
+{
+	for (u32 i = 0; i < workers->queues_count; i++)
+		if (workers->queues[i].port == port)
+			return workers->queues[i].zero_copy ? ", zero-copy" : ", copy";
+	return "";
 }
 
 static void describe(void *context, struct attach_message *hello)
 {
+	const struct engine *engine = context;
+
 	xdp_engine.describe(context, hello);
+	for (u32 i = 0; i < hello->ports_count; i++) {
+		struct attach_port *port = &hello->ports[i];
+		size_t used = strlen(port->state);
+
+		if (engine->hooks->list[i].on && !engine->hooks->list[i].generic)
+			snprintf(port->state + used, sizeof(port->state) - used, "%s",
+				 sockets_state(engine->workers, i));
+	}
 }
 
 static struct attachment *oldest(void *context, struct attachment *newest)

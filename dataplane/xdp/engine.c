@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The process does what a worker does between packets: follows generations, sweeps, counts. It
- * sweeps the kernel's own flow tables: a store of either side may undo the other's, so that now and
- * then a flow is forgotten that began in the moment in which its place was cleared; none is ever
- * made up. While the process is away nothing sweeps, and the program takes expired entries for what
- * they are by their ages, which is all that a sweep would do. */
+ * sweeps the very tables that the program writes to, so it never clears what is not surely old
+ * (burst_sweep's `beside`), and reads the clock for each bucket: one that was read before a
+ * publication, which takes its time, would take the newest flows for the oldest. While the process
+ * is away nothing sweeps, and the program takes expired entries for what they are by their ages. */
 #include "dataplane/xdp/engine.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -66,24 +65,33 @@ static void publish_failed(struct engine *engine, const struct attachment *attac
 		strerror(-err));
 }
 
+static void attached_tell(struct engine *engine)
+{
+	struct attach_message hello;
+
+	engine->session->describe(engine, &hello);
+	for (u32 i = 0; i < hello.ports_count; i++)
+		message("engine %s on %s, %s", engine->session->name, hello.ports[i].kernel_name,
+			hello.ports[i].state);
+}
+
 /* The program goes onto the interfaces when it has tables: at no moment does it drop for want of
- * them. */
+ * them. Only then are its maps pinned, in place of those of a program that it has replaced: a crash
+ * at any moment leaves the last program that forwards. */
 static void attach_once(struct engine *engine)
 {
+	struct kernel *kernel = engine->kernel;
+
 	if (engine->attached || engine->failed)
 		return;
-	engine->failed = hooks_attach(engine->hooks, engine->kernel);
+	engine->failed = hooks_attach(engine->hooks, kernel);
+	if (!engine->failed)
+		engine->failed = kernel_pin(kernel);
 	engine->attached = engine->failed == 0;
 	if (!engine->attached)
 		return;
-	for (u32 i = 0; i < engine->hooks->count; i++) {
-		const struct hook *hook = &engine->hooks->list[i];
-
-		message("engine %s on %s, %s mode, %u queue%s, %s", engine->name, hook->kernel_name,
-			hook->generic ? "generic" : "native", hook->queues_count,
-			hook->queues_count == 1 ? "" : "s",
-			hook->beside ? "beside other programs" : "alone there");
-	}
+	hooks_detach_others(engine->hooks, kernel->pin_dir);
+	attached_tell(engine);
 }
 
 static void follow(struct engine *engine)
@@ -105,7 +113,6 @@ static void describe(void *context, struct attach_message *hello)
 {
 	const struct engine *engine = context;
 
-	snprintf(hello->text, sizeof(hello->text), "%s", engine->why);
 	hello->ports_count = engine->hooks->count;
 	for (u32 i = 0; i < engine->hooks->count; i++)
 		hook_describe(&engine->hooks->list[i], &hello->ports[i]);
@@ -173,32 +180,73 @@ const struct session_engine xdp_engine = {
 	.uses_elder = uses_elder,
 };
 
+/* --- Interfaces that change ----------------------------------------------------------- */
+
+/* One that has come back has no program. */
+static void attach_again(struct engine *engine)
+{
+	bool due = false;
+
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		due |= engine->hooks->list[i].ifindex != engine->hooks->list[i].on;
+	if (due && engine->attached && hooks_attach(engine->hooks, engine->kernel) == 0)
+		attached_tell(engine);
+}
+
+bool engine_follow_links(struct engine *engine)
+{
+	struct kernel_port ports[KERNEL_PORTS_MAX];
+	int err;
+
+	if (!hooks_follow(engine->hooks))
+		return false;
+	hooks_ports(engine->hooks, ports);
+	err = kernel_ports_write(engine->kernel, ports, engine->hooks->count);
+	if (err)
+		message("the program cannot be told of a changed interface: %s", strerror(-err));
+	attach_again(engine);
+	return true;
+}
+
 /* --- Housekeeping --------------------------------------------------------------------- */
 
-/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
-static void sweep(struct engine *engine, u64 now)
+static void sweep_worker(struct engine *engine, u32 worker, u64 buckets)
 {
 	const struct flow_tables *flows = &engine->kernel->flows;
-	u64 tick = flow_tick_of(now, flows->tick_ms);
+	struct env env = {
+		.tables = engine->tables,
+		.flows = flow_tables_of(flows, worker),
+		.flow_buckets = engine->kernel->control->flow_buckets,
+	};
+
+	engine->sweeps[worker].beside = true;
+	for (u64 k = 0; env.flow_buckets > 0 && k < buckets; k++) {
+		u64 tick = flow_tick_of(now_ms(), flows->tick_ms);
+
+		env.tick = (u8)(tick & FLOW_AGE_MASK);
+		burst_sweep(&engine->sweeps[worker], &env, tick,
+			    report_worker(&engine->current->report, worker));
+	}
+}
+
+/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
+static void sweep(struct engine *engine)
+{
+	const struct flow_tables *flows = &engine->kernel->flows;
 	u64 pass_ms = (u64)flows->tick_ms * FLOW_SWEEP_TICKS / 2;
+	u64 now = now_ms();
 	u64 buckets = (u64)flows->buckets_count * (now - engine->swept_ms) / (pass_ms | 1) + 1;
-	struct env env = {.tables = engine->tables, .tick = (u8)(tick & FLOW_AGE_MASK)};
 
 	engine->swept_ms = now;
-	env.flow_buckets = engine->kernel->control->flow_buckets;
-	for (u32 i = 0; env.flow_buckets > 0 && i < flows->workers_count; i++) {
-		env.flows = flow_tables_of(flows, i);
-		for (u64 k = 0; k < buckets && k < flows->buckets_count; k++)
-			burst_sweep(&engine->sweeps[i], &env, tick,
-				    report_worker(&engine->current->report, i));
-	}
-	flows->header->last_tick = tick;
+	if (buckets > flows->buckets_count)
+		buckets = flows->buckets_count;
+	for (u32 i = 0; i < flows->workers_count; i++)
+		sweep_worker(engine, i, buckets);
+	flows->header->last_tick = flow_tick_of(now, flows->tick_ms);
 }
 
 void engine_run(struct engine *engine)
 {
-	u64 now = now_ms();
-
 	if (!engine->current)
 		return;
 	follow(engine);
@@ -207,6 +255,6 @@ void engine_run(struct engine *engine)
 	for (u32 i = 0; i < engine->current->report.workers_count; i++)
 		report_worker(&engine->current->report, i)->heartbeat++;
 	if (engine->swept_ms == 0)
-		engine->swept_ms = now;
-	sweep(engine, now);
+		engine->swept_ms = now_ms();
+	sweep(engine);
 }

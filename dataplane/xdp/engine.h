@@ -16,15 +16,14 @@ struct engine {
 	/* Set before. */
 	struct kernel *kernel;
 	struct hooks *hooks;
-	struct workers *workers; /* NULL: none have sockets */
-	const char *name;        /* of the engine, for messages */
-	const char *why;         /* it is this engine: a sentence */
+	const struct session_engine *session; /* which of the two below */
+	struct workers *workers;              /* NULL: none have sockets */
 
 	/* Its own. */
 	struct attachment *current; /* what is published */
 	u64 root_offset;
 	struct tables tables; /* of that root */
-	bool attached;        /* the program is on the interfaces */
+	bool attached;        /* the program is on the interfaces, and its maps are pinned */
 	int failed;    /* 0, or -errno of what has been said and can't be mended by waiting */
 	u64 said_root; /* that could not be published */
 	struct burst_sweep sweeps[KERNEL_WORKERS_MAX];
@@ -37,5 +36,8 @@ extern const struct session_engine af_xdp_engine;
 
 /* What is due every ENGINE_LOOK_MS: follows the arena, adds up counters, sweeps the flow tables. */
 void engine_run(struct engine *engine);
+
+/* Follows interfaces that have gone, come back, or changed. Returns whether shuntd has to be told. */
+bool engine_follow_links(struct engine *engine);
 
 #endif

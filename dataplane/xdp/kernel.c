@@ -59,11 +59,12 @@ static void pin_path(const char *pin_dir, const char *name, char *out, size_t ou
 	snprintf(out, out_bytes, "%s/%s", pin_dir, name);
 }
 
-const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id)
+/* The control structure that is pinned, or NULL. */
+static const struct kernel_control *pinned_control(const char *pin_dir)
 {
 	struct bpf_map_info info = {0};
 	__u32 info_bytes = sizeof(info);
-	const void *control = NULL;
+	const void *control = MAP_FAILED;
 	char path[256];
 	int fd;
 
@@ -75,7 +76,6 @@ const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map
 	    info.value_size == sizeof(struct kernel_control))
 		control = mmap(NULL, sizeof(struct kernel_control), PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
-	*map_id = info.id;
 	return control == MAP_FAILED ? NULL : control;
 }
 
@@ -92,7 +92,6 @@ static bool pins_usable(const char *pin_dir, const struct kernel_layout *layout)
 {
 	const struct kernel_control *control;
 	bool fits;
-	u32 id;
 
 	for (size_t i = 0; i < MAPS_COUNT; i++) {
 		char path[256];
@@ -101,7 +100,7 @@ static bool pins_usable(const char *pin_dir, const struct kernel_layout *layout)
 		if (access(path, F_OK) < 0)
 			return false;
 	}
-	control = kernel_pinned_control(pin_dir, &id);
+	control = pinned_control(pin_dir);
 	fits = control && layout_fits(control, layout);
 	if (control)
 		munmap((void *)(size_t)control, sizeof(*control));
@@ -171,11 +170,30 @@ static void control_write(struct kernel *kernel, const struct kernel_layout *lay
 		control->workers_count = layout->workers_count;
 		control->flow_tables_buckets = kernel->flows.buckets_count;
 		control->tick_ms = kernel->flows.tick_ms;
+		snprintf(control->pin_dir, sizeof(control->pin_dir), "%s",
+			 kernel->pin_dir ? kernel->pin_dir : "");
 	}
 	for (u32 i = 0; i < layout->workers_count; i++)
 		kernel->workers[i].steers = 0; /* to sockets that went with their process */
-	memcpy(control->ports, layout->ports, layout->ports_count * sizeof(control->ports[0]));
-	control->ports_count = layout->ports_count;
+}
+
+/* The map has to hold the new interface before a packet is sent there; it refuses what takes no
+ * frames from a program. */
+int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u32 ports_count)
+{
+	int map_fd = bpf_map__fd(kernel->skeleton->maps.ports);
+
+	for (u32 i = 0; i < ports_count; i++) {
+		u32 ifindex = ports[i].ifindex;
+
+		if (ifindex && bpf_map_update_elem(map_fd, &i, &ifindex, BPF_ANY) < 0)
+			return -errno;
+		if (!ifindex)
+			bpf_map_delete_elem(map_fd, &i);
+		kernel->control->ports[i] = ports[i];
+	}
+	__atomic_store_n(&kernel->control->ports_count, ports_count, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static void slot_close(struct kernel_slot *slot)
@@ -250,6 +268,22 @@ static void load_tell(int err)
 			strerror(-err));
 }
 
+int kernel_probe(void)
+{
+	const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "shunt_probe", "Dual BSD/GPL", pass, 2, NULL);
+	int err = fd < 0 ? -errno : 0;
+
+	if (err)
+		load_tell(err);
+	else
+		close(fd);
+	return err;
+}
+
 int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
 {
 	int err = -ENOMEM;
@@ -271,6 +305,9 @@ int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const
 	if (kernel->resumed)
 		slots_resume(kernel);
 	control_write(kernel, layout);
+	err = kernel_ports_write(kernel, layout->ports, layout->ports_count);
+	if (err)
+		goto tell;
 	return 0;
 tell:
 	load_tell(err);

@@ -39,6 +39,9 @@ struct kernel_layout {
 	u64 flow_timeout_ms;
 };
 
+/* Whether this kernel takes a program from this user. Returns 0, or -errno after a message. */
+int kernel_probe(void) __attribute__((warn_unused_result));
+
 /* Loads the program over the maps that are pinned, where they are laid out likewise, else over new
  * ones. Returns 0, or -errno after a message that says why. */
 int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
@@ -54,8 +57,9 @@ int kernel_pin(struct kernel *kernel) __attribute__((warn_unused_result));
 /* Removes what kernel_pin() made. Returns whether there was anything. */
 bool kernel_unpin(const char *pin_dir);
 
-/* Maps the control structure that is pinned, or returns NULL. To be unmapped by munmap(). */
-const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id);
+/* Writes where its ports are, of which an interface may have come anew. Returns 0 or -errno. */
+int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u32 ports_count)
+	__attribute__((warn_unused_result));
 
 /* Publishes a generation: copies what it leads to, flips, and waits until no packet uses the one
  * before. Returns 0 or -errno: then the last one counts on. */

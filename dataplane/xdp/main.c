@@ -4,6 +4,8 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -62,15 +65,26 @@ static int config_suits(const struct config_dataplane *config)
 
 /* --- The pin directory ---------------------------------------------------------------- */
 
+/* Whether the folder is, or would be made, in a BPF file system. */
+static bool dir_in_bpf(const char *dir)
+{
+	struct statfs info;
+	char parent[KERNEL_PIN_DIR_MAX];
+
+	snprintf(parent, sizeof(parent), "%s", dir);
+	return statfs(access(dir, F_OK) == 0 ? dir : dirname(parent), &info) == 0 &&
+	       info.f_type == BPF_FS_MAGIC;
+}
+
 /* Holds the lock of the one process that looks after the tables there. */
 static int pins_lock(const char *dir)
 {
 	int fd;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		message("cannot make %s (%s): mount a BPF file system there (mount -t bpf bpf "
-			"/sys/fs/bpf), or name another folder of one with --pin-dir",
-			dir, strerror(errno));
+	if (!dir_in_bpf(dir) || (mkdir(dir, 0700) < 0 && errno != EEXIST)) {
+		message("cannot keep tables in %s, which has to be in a BPF file system: mount one (mount "
+			"-t bpf bpf /sys/fs/bpf), or name a folder of one with --pin-dir",
+			dir);
 		return -1;
 	}
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -89,21 +103,17 @@ static int pins_lock(const char *dir)
 
 static int detach(const char *dir)
 {
-	const struct kernel_control *control;
-	bool any = false;
-	u32 map_id;
+	bool pinned = access(dir, F_OK) == 0;
+	bool any;
 
-	if (access(dir, F_OK) < 0) {
-		message("nothing to detach: there is no %s", dir);
-		return EX_OK;
-	}
-	if (pins_lock(dir) < 0)
+	if (pinned && pins_lock(dir) < 0)
 		return EX_TEMPFAIL;
-	control = kernel_pinned_control(dir, &map_id);
-	for (u32 i = 0; control && i < control->ports_count && i < KERNEL_PORTS_MAX; i++)
-		any |= hook_detach(control->ports[i].ifindex, map_id);
+	any = hooks_detach_others(NULL, dir);
 	any |= kernel_unpin(dir);
-	rmdir(dir);
+	if (pinned && rmdir(dir) < 0) {
+		message("%s is not empty, and stays: %s", dir, strerror(errno));
+		return EX_OSERR;
+	}
 	message(any ? "the program is off its interfaces, and its tables are gone"
 		    : "nothing to detach");
 	return EX_OK;
@@ -119,7 +129,7 @@ struct program {
 	struct session session;
 	bool sockets;  /* the engine is af_xdp */
 	char why[400]; /* it is what it is */
-	int signal_fd, timer_fd;
+	int signal_fd, timer_fd, links_fd;
 };
 
 static int signals_open(void)
@@ -148,10 +158,11 @@ static int timer_open(void)
 /* Sleeps until a signal asks for the end. */
 static int loop(struct program *program)
 {
-	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_TIMER };
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_TIMER, EVENT_LINKS };
 	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
 	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
 	struct epoll_event timer_event = {.events = EPOLLIN, .data.u32 = EVENT_TIMER};
+	struct epoll_event links_event = {.events = EPOLLIN, .data.u32 = EVENT_LINKS};
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event;
 	u64 expirations;
@@ -159,7 +170,8 @@ static int loop(struct program *program)
 	if (epoll_fd < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->session.epoll_fd, &session_event) < 0 ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->timer_fd, &timer_event) < 0) {
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->timer_fd, &timer_event) < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->links_fd, &links_event) < 0) {
 		message("cannot wait for events: %s", strerror(errno));
 		return EX_OSERR;
 	}
@@ -174,6 +186,11 @@ static int loop(struct program *program)
 		if (count == 1 && event.data.u32 == EVENT_TIMER &&
 		    read(program->timer_fd, &expirations, sizeof(expirations)) > 0)
 			engine_run(&program->engine);
+		if (count == 1 && event.data.u32 == EVENT_LINKS) {
+			hooks_watch_drain(program->links_fd);
+			if (engine_follow_links(&program->engine))
+				session_recall(&program->session);
+		}
 	}
 	close(epoll_fd);
 	return program->engine.failed ? EX_UNAVAILABLE : EX_OK;
@@ -188,14 +205,14 @@ static int forward(struct program *program, const struct options *options)
 		.kernel = &program->kernel,
 		.hooks = &program->hooks,
 		.workers = program->sockets ? &program->workers : NULL,
-		.name = program->sockets ? af_xdp_engine.name : xdp_engine.name,
-		.why = program->why,
+		.session = program->sockets ? &af_xdp_engine : &xdp_engine,
 	};
 	*session = (struct session){
 		.run_dir = options->run_dir,
-		.engine = program->sockets ? &af_xdp_engine : &xdp_engine,
+		.engine = program->engine.session,
 		.context = &program->engine,
 		.workers_count = program->kernel.control->workers_count,
+		.why = program->why,
 		.flows = options->no_flows ? NULL : &program->kernel.flows,
 		.flows_in_use = program->kernel.resumed,
 		.flows_settled = true, /* they are pinned, not deposited */
@@ -223,7 +240,8 @@ static int engine_choose(struct program *program, const struct options *options,
 	char text[300];
 	int err;
 
-	snprintf(program->why, sizeof(program->why), "the configuration asks for it");
+	snprintf(program->why, sizeof(program->why), "`engine: %s` in the configuration",
+		 config_engine_name(config->engine));
 	if (config->engine == CONFIG_ENGINE_XDP)
 		return EX_OK;
 	err = workers_open(&program->workers, &program->hooks, options->buffers_count,
@@ -235,8 +253,8 @@ static int engine_choose(struct program *program, const struct options *options,
 	}
 	if (config->engine == CONFIG_ENGINE_AUTO)
 		snprintf(program->why, sizeof(program->why),
-			 err ? "`engine: auto` would be af_xdp, but %s"
-			     : "`engine: auto` is af_xdp where there can be sockets%s",
+			 err ? "`engine: auto`, and %s"
+			     : "`engine: auto`, and shunt-xdp was started where sockets can be%s",
 			 err ? text : "");
 	if (err)
 		message("engine xdp: %s", program->why);
@@ -259,8 +277,6 @@ static int kernel_prepare(struct program *program, const struct options *options
 		return EX_UNAVAILABLE;
 	if (program->kernel.resumed)
 		message("goes on with the tables and flows in %s", options->pin_dir);
-	if (kernel_pin(&program->kernel) < 0)
-		return EX_UNAVAILABLE;
 	if (program->sockets && workers_join_kernel(&program->workers, &program->kernel) < 0) {
 		message("the sockets cannot be handed to the program: %s", strerror(errno));
 		return EX_UNAVAILABLE;
@@ -277,11 +293,13 @@ static int serve(const struct options *options, const struct config_dataplane *c
 		return status;
 	program.signal_fd = signals_open();
 	program.timer_fd = timer_open();
-	if (program.signal_fd < 0 || program.timer_fd < 0) {
+	program.links_fd = hooks_watch();
+	if (program.signal_fd < 0 || program.timer_fd < 0 || program.links_fd < 0) {
 		message("cannot receive signals: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	if (hooks_find(&program.hooks, config) < 0 || pins_lock(options->pin_dir) < 0)
+	if (hooks_find(&program.hooks, config, options->pin_dir) < 0 || kernel_probe() < 0 ||
+	    pins_lock(options->pin_dir) < 0)
 		return EX_UNAVAILABLE;
 	status = engine_choose(&program, options, config);
 	if (status == EX_OK)

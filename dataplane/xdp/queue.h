@@ -15,9 +15,10 @@
 
 struct queue {
 	const struct hook *hook;
-	u32 port;   /* index of the interface */
-	u32 number; /* of the queue, as the device has it */
-	u32 worker; /* as the kernel's program numbers it, and the report */
+	u32 port;    /* index of the interface */
+	u32 ifindex; /* where the socket is; the interface may come back as another */
+	u32 number;  /* of the queue, as the device has it */
+	u32 worker;  /* as the kernel's program numbers it, and the report */
 
 	struct xsk_socket *socket;
 	struct xsk_ring_cons rx, completed;
@@ -28,7 +29,7 @@ struct queue {
 	bool zero_copy;
 
 	struct kernel_worker *shared;
-	struct station station;
+	const struct kernel_port *shared_port;
 	struct env env;
 	struct hold hold;
 };

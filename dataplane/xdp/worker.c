@@ -156,7 +156,7 @@ static void burst_run(struct worker *worker, struct queue *queue, u32 count)
 	struct report_worker *report = block(worker->current, queue);
 
 	burst->count = count;
-	burst->station = queue->station;
+	burst->station = queue->shared_port->station;
 	burst_process(&queue->env, burst);
 	for (u32 i = 0; i < count; i++)
 		frame_finish(worker, queue, i, report);

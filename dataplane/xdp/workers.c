@@ -40,6 +40,7 @@ static void queues_deal(struct workers *workers, const struct hooks *hooks, u32 
 			*queue = (struct queue){
 				.hook = &hooks->list[port],
 				.port = port,
+				.ifindex = hooks->list[port].ifindex,
 				.number = i,
 				.worker = n,
 				.ring_size = buffers_count / 2,
@@ -133,7 +134,7 @@ static int queue_join(struct queue *queue, const struct kernel *kernel)
 	int fd = xsk_socket__fd(queue->socket);
 
 	queue->shared = &kernel->workers[queue->worker];
-	queue->station = kernel->control->ports[queue->port].station;
+	queue->shared_port = &kernel->control->ports[queue->port];
 	queue->env = (struct env){
 		.flows = flow_tables_of(flows, queue->worker),
 		.flow_owners = flow_tables_owners(flows, queue->worker),
@@ -166,13 +167,20 @@ int workers_join_kernel(struct workers *workers, const struct kernel *kernel)
 	return err;
 }
 
+/* Whether there is anything to gain by a queue's socket: where the driver has no XDP of its own the
+ * kernel copies every frame once before the program sees it, on any CPU, and the socket of an
+ * interface that has gone is dead. */
+static bool worth_it(const struct queue *queue)
+{
+	return !queue->hook->generic && queue->hook->on == queue->ifindex;
+}
+
 static void steer(const struct workers *workers, bool on)
 {
 	for (u32 i = 0; i < workers->queues_count; i++) {
 		const struct queue *queue = &workers->queues[i];
 
-		__atomic_store_n(&queue->shared->steers, on && !queue->hook->generic,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(&queue->shared->steers, on && worth_it(queue), __ATOMIC_RELEASE);
 	}
 }
 
@@ -337,7 +345,9 @@ static void carrier_tell(const struct queue *queue, u64 starved, struct report_w
 	};
 	enum kernel_why why = why_now(queue);
 
-	to->why = queue->hook->generic ? REPORT_WHY_GENERIC : reasons[why];
+	to->why = queue->hook->generic                ? REPORT_WHY_GENERIC
+		  : queue->hook->on != queue->ifindex ? REPORT_WHY_GONE
+						      : reasons[why];
 	if (to->why != REPORT_WHY_SETTLED)
 		to->carrier = REPORT_CARRIER_KERNEL;
 	else
@@ -367,6 +377,7 @@ void workers_tell(struct workers *workers, const struct report *report, u64 gene
 
 	if (!workers->views)
 		return;
+	steer(workers, !workers->stopped);
 	for (u32 i = 0; i < workers->count; i++) {
 		const struct worker *worker = &workers->list[i];
 		u64 used = generation_of(workers, worker, generation);
@@ -392,6 +403,7 @@ void workers_stop(struct workers *workers, struct kernel *kernel)
 {
 	if (!workers->views)
 		return;
+	workers->stopped = true;
 	steer(workers, false);
 	kernel_settle(kernel);
 	for (u32 i = 0; i < workers->count; i++)

@@ -15,6 +15,7 @@ struct workers {
 	u64 *starved;       /* of each queue, as last seen */
 	u64 generation;     /* of the program's tables */
 	u32 looks;          /* at the sockets' statistics */
+	bool stopped;
 };
 
 /* Opens a socket on every receive queue of every interface; nothing comes in yet. `buffers_count` is

@@ -11,6 +11,7 @@ and go by wire0, the other end of uplink0. Which of them a socket gets and which
 a matter of timing on a machine that has other things to do; what comes out must not be.
 """
 import ctypes
+import mmap
 import os
 import resource
 import select
@@ -66,7 +67,7 @@ class Balancer(devices.Balancer):
         self.engine.send_signal(signal.SIGCONT)
 
     def carrier(self):
-        return self.show("workers")[0]["carrier"]
+        return self.show("engine")[0]["workers"][0]
 
     def by_socket(self):
         until(lambda: self.carrier()["by"] == "socket, copy", "the socket carries the traffic")
@@ -313,8 +314,9 @@ class Ports(Case):
     def test(self):
         self.balancer = Balancer(self.programs, self.scratch, self.config())
         self.balancer.ready()
-        until(lambda: all(worker["carrier"]["by"] == "socket, copy"
-                          for worker in self.balancer.show("workers")), "sockets carry the traffic")
+        until(lambda: all(worker["by"] == "socket, copy"
+                          for worker in self.balancer.show("engine")[0]["workers"]),
+              "sockets carry the traffic")
         inner = devices.KernelWire("wire1")
         came = set()
         def receive():
@@ -329,7 +331,7 @@ class Ports(Case):
             receive()
         until(lambda: receive() or len(came) == self.COUNT, "every packet comes out")
         inner.close()
-        carriers = [worker["carrier"] for worker in self.balancer.show("workers")]
+        carriers = self.balancer.show("engine")[0]["workers"]
         print(carriers)
         check(len(carriers) == 3, "a worker for each queue")
         check(carriers[0]["steered"] > 0 and carriers[1]["steered"] > 0, "one queue had nothing")
@@ -353,6 +355,22 @@ def no_af_xdp():
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(22, 2, ctypes.create_string_buffer(program, len(program))):  # PR_SET_SECCOMP
         raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def socket_of_another():
+    """An AF_XDP socket on queue 0 of uplink0. To be closed; and its memory."""
+    other = socket.socket(44, socket.SOCK_RAW)
+    memory = mmap.mmap(-1, 1 << 16)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    rings = {"rx": 2, "fill": 5, "completion": 6}
+    other.setsockopt(283, 4, struct.pack("=QQIIIxxxx", start, 1 << 16, 4096, 0, 0))  # the UMEM
+    for number in rings.values():
+        other.setsockopt(283, number, 8)
+    address = struct.pack("=HHIII", 44, 0, socket.if_nametoindex("uplink0"), 0, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.bind(other.fileno(), ctypes.create_string_buffer(address, len(address)), len(address)):
+        raise OSError(ctypes.get_errno(), "an AF_XDP socket")
+    return other, memory
 
 
 def little_memory():
@@ -381,23 +399,14 @@ class Faults(Case):
               "this kernel has no AF_XDP sockets" in said, said)
         said = self.said("setpriv", "--bounding-set=-ipc_lock", program, before=little_memory)
         check("the limit for locked memory is too low" in said, said)
-
-    def busy(self):
-        """Where another program has the queue's socket."""
-        self.balance()
-        said = self.said_beside()
+        other, _memory = socket_of_another()
+        said = self.said(program)
         check("(Device or resource busy): another program's AF_XDP socket is there" in said, said)
-        self.balancer.by_socket()
-
-    def said_beside(self):
-        reply = subprocess.run([f"{self.programs}/shunt-xdp", "-f", self.balancer.config,
-                                "--run-dir", self.scratch, "--pin-dir", "/sys/fs/bpf/other"],
-                               capture_output=True, text=True, timeout=20, check=False)
-        check(reply.returncode == 69, f"exit status {reply.returncode}\n{reply.stderr}")
-        return reply.stderr
+        other.close()
 
     def auto(self):
         """Goes on with xdp where there can be no sockets, and says why."""
+        self.balance()
         self.balancer.stop()
         with open(self.balancer.config, "w", encoding="utf-8") as file:
             file.write(config("auto"))
@@ -407,8 +416,8 @@ class Faults(Case):
              self.scratch + "/run"], stderr=log, preexec_fn=no_af_xdp)
         log.close()
         self.balancer.ready()
-        plane = self.balancer.show("status")["dataplanes"][0]
-        check(plane["engine"] == "xdp" and "would be af_xdp, but queue 0" in plane["why"], plane)
+        engine = self.balancer.show("engine")[0]
+        check(engine["engine"] == "xdp" and "`engine: auto`, and queue 0" in engine["why"], engine)
         check(self.balancer.carrier()["by"] == "kernel", "the program carries")
         came = {}
         self.send(self.frames(100), came)
@@ -416,12 +425,14 @@ class Faults(Case):
         self.balancer.stop()
         self.balancer.engine = self.balancer.start("shunt-dpdk")
         self.balancer.ready()
-        plane = self.balancer.show("status")["dataplanes"][0]
-        check(plane["engine"] == "af_xdp" and "`engine: auto` is af_xdp" in plane["why"], plane)
+        engine = self.balancer.show("engine")[0]
+        check(engine["engine"] == "af_xdp" and "where sockets can be" in engine["why"], engine)
+        check(", copy" in engine["interfaces"][0]["state"], engine)
+        text = run(f"{self.programs}/shunt", "show", "engine", "--run-dir", self.scratch + "/run")
+        check("worker 0     socket, copy; steered 0," in text, text)
 
     def test(self):
         self.refused()
-        self.busy()
         self.auto()
 
 
