@@ -41,16 +41,6 @@ __attribute__((noinline)) int stage_parse(struct xdp_md *ctx, struct scratch *s)
 	return parse_frame(cursor, s->frame_bytes, &s->station, &s->packet);
 }
 
-/* Whether the packet is for a service, or for its address: a socket's business. Changes nothing. */
-__attribute__((noinline)) int stage_steer(struct scratch *s)
-{
-	struct env env;
-
-	if (!s || !env_open(&env, s))
-		return 0;
-	return forward_is_ours(&env, &s->packet);
-}
-
 __attribute__((noinline)) int stage_service(struct scratch *s)
 {
 	struct env env;
@@ -272,14 +262,18 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 /* The stage that remembers flows: a bench tries another. */
 typedef int pick_stage(struct scratch *s);
 
+static always_inline enum verdict find_service(struct xdp_md *ctx, struct scratch *s)
+{
+	enum verdict verdict = (enum verdict)stage_parse(ctx, s);
+
+	return verdict == VERDICT_UNDECIDED ? (enum verdict)stage_service(s) : verdict;
+}
+
 static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
 					  enum verdict verdict, pick_stage *pick)
 {
 	enum verdict last;
 
-	if (verdict != VERDICT_UNDECIDED)
-		return verdict;
-	verdict = (enum verdict)stage_service(s);
 	if (verdict == VERDICT_ICMP)
 		verdict = (enum verdict)stage_icmp(ctx, s);
 	if (verdict != VERDICT_UNDECIDED)
@@ -292,10 +286,10 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
 }
 
 /* As forward(); what it does not send may be answered. */
-static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s,
-					  enum verdict parsed, pick_stage *pick)
+static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s, enum verdict found,
+					  pick_stage *pick)
 {
-	u64 verdict = forward(ctx, s, parsed, pick);
+	u64 verdict = forward(ctx, s, found, pick);
 
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) == ACTION_FORWARD)
@@ -360,20 +354,28 @@ static always_inline bool worker_ready(struct kernel_worker *worker, u32 now_ms)
 	return false;
 }
 
-/* Gives the frame to the worker's socket. The room is found out first: the kernel says that a socket
- * had none only when the program has ended, and the frame is lost. A frame in several buffers, or
- * one that no buffer of the socket's holds, is the program's. */
-static always_inline bool steer(struct xdp_md *ctx, struct kernel_worker *worker, struct scratch *s)
+/* Gives the frame to the worker's socket: XDP_REDIRECT, or 0. The room is found out first: the kernel
+ * says that a socket had none only when the program has ended, and the frame is lost. A frame in
+ * several buffers, or one that no buffer of the socket's holds, is the program's; so is one that
+ * stage_service has settled, but a fragment that may be early. */
+__attribute__((noinline)) int stage_steer(struct xdp_md *ctx, struct scratch *s, u32 verdict)
 {
-	if (!s->own_queue || s->frame_bytes > KERNEL_STEERED_BYTES_MAX ||
-	    (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data || !stage_steer(s))
-		return false;
+	struct kernel_worker *worker;
+
+	if (!s || !s->own_queue || s->frame_bytes > KERNEL_STEERED_BYTES_MAX ||
+	    (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data)
+		return 0;
+	if (verdict != VERDICT_UNDECIDED && verdict != VERDICT_ICMP && verdict != VERDICT_FRAGMENT)
+		return 0;
+	worker = bpf_map_lookup_elem(&workers, &s->worker);
+	if (!worker)
+		return 0;
 	s->fell_back = !worker_ready(worker, s->now_ms);
 	if (unlikely(s->fell_back) ||
 	    bpf_redirect_map(&sockets, s->worker, XDP_ABORTED) != XDP_REDIRECT)
-		return false;
+		return 0;
 	worker->steered++;
-	return true;
+	return XDP_REDIRECT;
 }
 
 /* The kernel's coarse clock steps every few milliseconds, as flow ages and rate limits need it. */
@@ -398,7 +400,7 @@ static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 {
 	const struct kernel_control *shared;
 	struct kernel_worker *worker;
-	enum verdict parsed;
+	enum verdict found;
 	struct scratch *s;
 	u64 verdict;
 	u32 zero = 0;
@@ -418,10 +420,10 @@ static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 	s->unplaced = 0;
 	s->frame_bytes = (u32)bpf_xdp_get_buff_len(ctx);
 	s->fell_back = false;
-	parsed = (enum verdict)stage_parse(ctx, s);
-	if (unlikely(worker->steers) && parsed == VERDICT_UNDECIDED && steer(ctx, worker, s))
+	found = find_service(ctx, s);
+	if (unlikely(worker->steers) && stage_steer(ctx, s, found) == XDP_REDIRECT)
 		return XDP_REDIRECT;
-	verdict = forward_or_reply(ctx, s, parsed, pick);
+	verdict = forward_or_reply(ctx, s, found, pick);
 	worker->fallen_back += s->fell_back;
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)

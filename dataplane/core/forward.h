@@ -152,28 +152,6 @@ static inline enum verdict forward_service_slow(const struct env *env, struct pa
 	return env_unmatched_pass(env) ? VERDICT_UNMATCHED_PASS : VERDICT_UNMATCHED;
 }
 
-/* Whether forward_service() would find the packet ours and not the kernel's. Changes nothing. Where
- * `unmatched: pass` is set, no fragment is taken for ours: whose the later ones are, only the table
- * of the first ones tells. */
-static inline bool forward_is_ours(const struct env *env, const struct packet *packet)
-{
-	bool v6 = packet->flags & PACKET_V6;
-
-	if (likely(!(packet->flags & PACKET_SUSPECT)) && likely(packet->destination_port != 0) &&
-	    likely(forward_lookup(env, v6, &packet->destination, 0, packet->destination_port,
-				  packet->protocol) != SERVICE_NONE))
-		return true;
-	if (!forward_is_vip(env, v6, &packet->destination))
-		return false;
-	if (!env_unmatched_pass(env) || forward_suspect(packet) != VERDICT_UNDECIDED ||
-	    packet->protocol == (v6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP))
-		return true;
-	if (packet->flags & PACKET_FRAGMENT)
-		return false;
-	return (packet->protocol == PROTOCOL_TCP || packet->protocol == PROTOCOL_UDP) &&
-	       forward_lookup_ports(env, packet) != SERVICE_NONE;
-}
-
 /* Stage: which service is the packet for? Undecided, with *index set, where there is one. */
 static always_inline enum verdict forward_service(const struct env *env, struct packet *packet,
 						  u32 *index)

@@ -19,6 +19,7 @@
 #include "dataplane/xdp/queue.h"
 #include "tests/bench/scene.h"
 #include "tests/unit/cmocka_help.h"
+#include "tests/unit/frames.h"
 
 enum { FRAME_MAX = 4096, RESUME = 16, ATTEMPTS = 1000 };
 
@@ -258,6 +259,34 @@ static void the_kernels_own_stay_with_it(void **state)
 	assert_int_equal(worker->steered, 0);
 }
 
+static void header_sum(void)
+{
+	put16(frame + 24, 0);
+	put16(frame + 24, frame_sum(frame + 14, 20, 0));
+}
+
+/* A worker keeps it until the first fragment has come; the program can't. */
+static void an_early_fragment_is_steered(void **state)
+{
+	put16(frame + 20, 100); /* offset in units of 8 bytes */
+	header_sum();
+	assert_int_equal(answer_to(SCENE_FRAME_BYTES), XDP_REDIRECT);
+	room(0);
+	assert_int_equal(answer_to(SCENE_FRAME_BYTES), XDP_DROP);
+}
+
+/* What no worker would send on costs no worker anything. */
+static void what_is_dropped_is_dropped_at_once(void **state)
+{
+	frame[22] = 0; /* TTL */
+	header_sum();
+	assert_int_equal(answer_to(SCENE_FRAME_BYTES), XDP_DROP);
+	memcpy(frame, scene.trace, SCENE_FRAME_BYTES);
+	frame[36] ^= 1; /* a port that has no service */
+	assert_int_equal(answer_to(SCENE_FRAME_BYTES), XDP_DROP);
+	assert_int_equal(worker->steered, 0);
+}
+
 static void frames_longer_than_a_buffer_stay(void **state)
 {
 	assert_int_equal(answer_to(KERNEL_STEERED_BYTES_MAX + 1), XDP_TX);
@@ -285,6 +314,8 @@ int main(void)
 		cmocka_unit_test_setup(nothing_is_steered_unasked, ready),
 		cmocka_unit_test_setup(without_a_socket_the_program_forwards, ready),
 		cmocka_unit_test_setup(the_kernels_own_stay_with_it, ready),
+		cmocka_unit_test_setup(an_early_fragment_is_steered, ready),
+		cmocka_unit_test_setup(what_is_dropped_is_dropped_at_once, ready),
 		cmocka_unit_test_setup(frames_longer_than_a_buffer_stay, ready),
 		cmocka_unit_test_setup(a_queue_of_nobodys_is_the_programs, ready),
 	};

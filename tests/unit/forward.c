@@ -112,42 +112,6 @@ static void unmatched_may_pass(void **state)
 	fixture_free(fixture);
 }
 
-/* Who steers asks before anything happens, and asks about every packet that was parsed: what is ours
- * ends in anything but the kernel, what isn't ends there. */
-static void check_ours(const struct sample *sample, bool unmatched_pass)
-{
-	struct fixture *fixture = fixture_new(FLOW_BUCKETS);
-	struct env_recent before;
-	struct packet packet;
-	struct frame frame;
-	bool ours;
-
-	fixture->env.tables.unmatched_pass = unmatched_pass;
-	before = fixture->recent;
-	sample_build(sample, &frame);
-	if (parse_frame((struct cursor){frame.bytes, frame.bytes + frame.len}, frame.len,
-			&fixture->station, &packet) == VERDICT_UNDECIDED) {
-		ours = forward_is_ours(&fixture->env, &packet);
-		assert_memory_equal(&before, &fixture->recent, sizeof(before));
-		if (unmatched_pass && packet.flags & PACKET_FRAGMENT &&
-		    forward_suspect(&packet) == VERDICT_UNDECIDED)
-			assert_false(ours && !(packet.protocol == PROTOCOL_ICMP ||
-					       packet.protocol == PROTOCOL_ICMPV6));
-		else if (ours == (verdict_action(verdict_of(fixture, &frame)) == ACTION_PASS))
-			fail_msg("%s, unmatched: %s: ours is %d", sample->name,
-				 unmatched_pass ? "pass" : "drop", ours);
-	}
-	fixture_free(fixture);
-}
-
-static void ours_is_what_the_kernel_does_not_get(void **state)
-{
-	for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
-		check_ours(&samples[i], false);
-		check_ours(&samples[i], true);
-	}
-}
-
 /* Several things wrong with one frame: the worst is told. */
 static void the_worst_is_told(void **state)
 {
@@ -644,7 +608,6 @@ int main(void)
 		cmocka_unit_test(every_sample_gets_its_verdict),
 		cmocka_unit_test(nothing_of_others_is_dropped),
 		cmocka_unit_test(unmatched_may_pass),
-		cmocka_unit_test(ours_is_what_the_kernel_does_not_get),
 		cmocka_unit_test(the_worst_is_told),
 		cmocka_unit_test(verdicts_have_distinct_names),
 		cmocka_unit_test(an_exact_port_goes_before_any_port),
