@@ -287,7 +287,8 @@ class Killed(Case):
 
 
 class Ports(Case):
-    """In at one interface with two queues, out at another with one: a worker has sockets of both."""
+    """In at one interface with two queues, out at another with one: a worker has sockets of both. It
+    never sleeps here, for a change."""
 
     COUNT = 2000
 
@@ -313,7 +314,7 @@ class Ports(Case):
                 "      backends: [ { address: 10.0.1.1 } ] }\n")
 
     def test(self):
-        self.balancer = Balancer(self.programs, self.scratch, self.config())
+        self.balancer = Balancer(self.programs, self.scratch, self.config(), "--busy-poll")
         self.balancer.ready()
         until(lambda: all(worker["by"] == "socket, copy"
                           for worker in self.balancer.show("engine")[0]["workers"]),
@@ -432,7 +433,15 @@ class Faults(Case):
         text = run(f"{self.programs}/shunt", "show", "engine", "--run-dir", self.scratch + "/run")
         check("worker 0     socket, copy; steered 0," in text, text)
 
+    def options_refused(self):
+        for count in ("100", "64", "32768", "4096x", ""):
+            reply = subprocess.run([f"{self.programs}/shunt-xdp", "-f", "none", "--buffers", count],
+                                   capture_output=True, text=True, timeout=20, check=False)
+            check(reply.returncode == 64 and "power of two from 128 to 16384" in reply.stderr,
+                  f"--buffers {count}: {reply.returncode}\n{reply.stderr}")
+
     def test(self):
+        self.options_refused()
         self.refused()
         self.auto()
 
