@@ -123,12 +123,13 @@ static json_t *carrier_view(const struct report_worker *worker, u32 number)
 	u64 carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
 	u64 why = __atomic_load_n(&worker->why, __ATOMIC_RELAXED);
 
-	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "worker", (json_int_t)number, "by",
-			 name_at(carriers, 4, carrier), "why", name_at(reasons, 5, why), "steered",
-			 (json_int_t)__atomic_load_n(&worker->steered, __ATOMIC_RELAXED),
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "worker", (json_int_t)number,
+			 "by", name_at(carriers, 4, carrier), "why", name_at(reasons, 5, why),
+			 "steered", (json_int_t)__atomic_load_n(&worker->steered, __ATOMIC_RELAXED),
 			 "fallen_back",
 			 (json_int_t)__atomic_load_n(&worker->fallen_back, __ATOMIC_RELAXED),
 			 "falls", (json_int_t)__atomic_load_n(&worker->falls, __ATOMIC_RELAXED),
+			 "lost", (json_int_t)__atomic_load_n(&worker->lost, __ATOMIC_RELAXED),
 			 "starved",
 			 (json_int_t)__atomic_load_n(&worker->starved, __ATOMIC_RELAXED));
 }

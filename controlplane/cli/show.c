@@ -108,10 +108,12 @@ static void show_carrier(const json_t *worker)
 {
 	const char *why = string_of(worker, "why");
 
-	printf("worker %-5lld %s%s%s; steered %lld, fallen back %lld in %lld times, starved %lld\n",
+	printf("worker %-5lld %s%s%s; steered %lld, fallen back %lld in %lld times, lost %lld, "
+	       "starved %lld\n",
 	       integer_of(worker, "worker"), string_of(worker, "by"), *why ? ": " : "", why,
 	       integer_of(worker, "steered"), integer_of(worker, "fallen_back"),
-	       integer_of(worker, "falls"), integer_of(worker, "starved"));
+	       integer_of(worker, "falls"), integer_of(worker, "lost"),
+	       integer_of(worker, "starved"));
 }
 
 static void show_engines(const json_t *engines)

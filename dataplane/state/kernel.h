@@ -101,6 +101,9 @@ struct kernel_worker {
 	u32 steers;  /* 1: there is a socket */
 	u32 reserve; /* buffers to be left */
 	u32 resume;  /* buffers that there have to be again before it is steered again */
+	u32 unused_process;
+	u64 taken; /* frames that its worker has taken from the socket, all told */
+	u64 lost;  /* of those steered, what killed processes had not taken yet */
 } cache_aligned;
 
 /* What a worker remembers for seconds: the program, and a user-space worker of the same queue. */

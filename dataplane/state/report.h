@@ -63,6 +63,7 @@ struct report_worker {
 	u64 steered;           /* frames given to the socket since the program was loaded */
 	u64 fallen_back;       /* such that the program forwarded in the socket's stead */
 	u64 falls;             /* how often it began to */
+	u64 lost;              /* such that were in the socket of a process that was killed */
 	u64 starved;           /* frames that the socket's kernel side had no buffer or place for */
 	u64 verdicts[VERDICT_COUNT + 1] cache_aligned; /* the last: not settled, shown nowhere */
 	struct report_traffic traffic[] cache_aligned;

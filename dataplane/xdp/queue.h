@@ -57,6 +57,7 @@ static inline void queue_taken(struct queue *queue, u32 count)
 {
 	xsk_ring_cons__release(&queue->rx, count);
 	queue->waiting -= count;
+	queue->shared->taken += count;
 }
 
 /* Frames that queue_send() has room for. */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "bpf/shunt.skel.h"
+#include "dataplane/session/message.h"
 
 #define STARVED_LOOKS 10 /* of workers_tell(), to one look at the sockets' statistics */
 
@@ -128,6 +129,21 @@ int workers_open(struct workers *workers, const struct hooks *hooks, u32 buffers
 
 /* --- The program's side --------------------------------------------------------------- */
 
+/* The last process's buffers are gone with it, and the frames that were in them. */
+static void inherit(const struct queue *queue)
+{
+	struct kernel_worker *shared = queue->shared;
+	u64 lost = shared->steered - shared->taken;
+
+	if (lost > 0)
+		message("the process before was killed with %llu packet%s of queue %u of %s in its "
+			"socket",
+			(unsigned long long)lost, lost == 1 ? "" : "s", queue->number,
+			queue->hook->kernel_name);
+	shared->lost += lost;
+	shared->taken = shared->credit = shared->steered;
+}
+
 static int queue_join(struct queue *queue, const struct kernel *kernel)
 {
 	const struct flow_tables *flows = &kernel->flows;
@@ -146,7 +162,7 @@ static int queue_join(struct queue *queue, const struct kernel *kernel)
 			.workers_count = flows->workers_count,
 			.buckets_count = flows->buckets_count,
 		};
-	queue->shared->credit = queue->shared->steered; /* the last process's are gone with it */
+	inherit(queue);
 	queue->shared->reserve = queue->zero_copy ? queue->ring_size / 2 : 0;
 	queue->shared->resume = queue->shared->reserve + queue->ring_size / 4;
 	queue_fill(queue);
@@ -356,6 +372,7 @@ static void carrier_tell(const struct queue *queue, u64 starved, struct report_w
 	to->fallen_back = queue->shared->fallen_back;
 	to->falls = queue->shared->falls;
 	to->starved = starved;
+	to->lost = queue->shared->lost;
 }
 
 /* The generation that every part of a worker uses: the program, and its thread. */
