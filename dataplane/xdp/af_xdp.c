@@ -18,9 +18,12 @@ static int hand(void *context, struct attachment *attachment)
 /* How the sockets of an interface get their frames. */
 static const char *sockets_state(const struct workers *workers, u32 port)
 {
-	for (u32 i = 0; i < workers->queues_count; i++)
-		if (workers->queues[i].port == port)
-			return workers->queues[i].zero_copy ? ", zero-copy" : ", copy";
+	for (u32 i = 0; i < workers->queues_count; i++) {
+		const struct queue *queue = &workers->queues[i];
+
+		if (queue->port == port && workers_steered_to(queue))
+			return queue->zero_copy ? ", zero-copy" : ", copy";
+	}
 	return "";
 }
 
@@ -33,9 +36,8 @@ static void describe(void *context, struct attach_message *hello)
 		struct attach_port *port = &hello->ports[i];
 		size_t used = strlen(port->state);
 
-		if (engine->hooks->list[i].on && !engine->hooks->list[i].generic)
-			snprintf(port->state + used, sizeof(port->state) - used, "%s",
-				 sockets_state(engine->workers, i));
+		snprintf(port->state + used, sizeof(port->state) - used, "%s",
+			 sockets_state(engine->workers, i));
 	}
 }
 

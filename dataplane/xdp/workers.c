@@ -183,10 +183,7 @@ int workers_join_kernel(struct workers *workers, const struct kernel *kernel)
 	return err;
 }
 
-/* Whether there is anything to gain by a queue's socket: where the driver has no XDP of its own the
- * kernel copies every frame once before the program sees it, on any CPU, and the socket of an
- * interface that has gone is dead. */
-static bool worth_it(const struct queue *queue)
+bool workers_steered_to(const struct queue *queue)
 {
 	return !queue->hook->generic && queue->hook->on == queue->ifindex;
 }
@@ -196,7 +193,8 @@ static void steer(const struct workers *workers, bool on)
 	for (u32 i = 0; i < workers->queues_count; i++) {
 		const struct queue *queue = &workers->queues[i];
 
-		__atomic_store_n(&queue->shared->steers, on && worth_it(queue), __ATOMIC_RELEASE);
+		__atomic_store_n(&queue->shared->steers, on && workers_steered_to(queue),
+				 __ATOMIC_RELEASE);
 	}
 }
 

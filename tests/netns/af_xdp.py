@@ -371,6 +371,37 @@ class Ports(Case):
         self.balancer.stop()
 
 
+class Gone(Case):
+    """The interface goes and comes back, another one to the kernel: its sockets are dead, and the
+    program has all of it."""
+
+    def interface(self):
+        return self.balancer.show("engine")[0]["interfaces"][0]["state"]
+
+    def test(self):
+        self.balance()
+        self.balancer.by_socket()
+        check(self.interface().endswith(", copy"), self.interface())
+        self.wire.close()
+        run("ip", "link", "delete", "uplink0")
+        until(lambda: self.interface() == "gone", "that it is gone is shown")
+        os.unlink("/sys/fs/bpf/pass-wire0")
+        self.prepare()
+        run(sys.executable, f"{HERE}/../lab/xdp_pass.py", "wire0")
+        self.wire = devices.KernelWire("wire0")
+        until(lambda: self.interface().endswith("alone there"), "the program is on the new one")
+        self.balancer.ready()
+        carrier = self.balancer.carrier()
+        check(carrier["by"] == "kernel" and "the interface has gone" in carrier["why"], carrier)
+        came = {}
+        self.send(self.frames(500), came)
+        self.all_came(came, 500)
+        self.balancer.stop()
+        self.balancer.engine = self.balancer.start("shunt-dpdk")
+        self.balancer.ready()
+        self.balancer.by_socket()
+
+
 # --- Machines that lack something -----------------------------------------------------------
 
 def no_af_xdp():
@@ -473,7 +504,7 @@ class Faults(Case):
         self.auto()
 
 
-CASES = {"same": Same, "slow": Slow, "killed": Killed, "ports": Ports, "faults": Faults}
+CASES = {"same": Same, "slow": Slow, "killed": Killed, "ports": Ports, "gone": Gone, "faults": Faults}
 
 
 def main():
