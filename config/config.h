@@ -166,6 +166,11 @@ size_t config_dataplane_diff(const struct config_dataplane *a, const struct conf
 int config_seed_load(const struct config *config, u8 seed[static 16], bool *world_readable,
 		     char *message, size_t message_bytes) __attribute__((warn_unused_result));
 
+/* Calls back with one sentence for each key that is given, valid and not carried out by this
+ * version: nobody should believe in what never happens. */
+void config_unused(const struct config *config, void (*tell)(void *context, const char *text),
+		   void *context);
+
 /* Text forms, shared by every front end. */
 int duration_parse(const char *text, u64 *ms) __attribute__((warn_unused_result));
 #define DURATION_TEXT_MAX 32

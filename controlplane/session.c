@@ -23,6 +23,7 @@
 
 #include "controlplane/log.h"
 #include "dataplane/state/arena.h"
+#include "dataplane/state/memory.h"
 
 #define MESSAGES_A_TURN 16
 
@@ -128,9 +129,14 @@ static void session_offer(struct session *session)
 
 /* --- Coming and going ---------------------------------------------------------------- */
 
-/* The newest deposit alone is kept. */
+/* The newest deposit alone is kept; what is the kernel's stays there without us, and goes with its
+ * program. */
 static void deposit(struct sessions *sessions, int flows_fd)
 {
+	if (memory_is_map(flows_fd)) {
+		close(flows_fd);
+		return;
+	}
 	if (sessions->deposit_fd >= 0)
 		close(sessions->deposit_fd);
 	sessions->deposit_fd = flows_fd;

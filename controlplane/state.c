@@ -86,6 +86,11 @@ static int seed_load(const struct config *config, u8 seed[static 16], struct out
 	return 0;
 }
 
+static void log_unused(void *context, const char *text)
+{
+	log_line("note: %s", text);
+}
+
 int state_load(const char *file, struct state *state, struct outcome *outcome)
 {
 	u8 seed[16];
@@ -95,6 +100,7 @@ int state_load(const char *file, struct state *state, struct outcome *outcome)
 		err = seed_load(state->config, seed, outcome);
 	if (err)
 		return err;
+	config_unused(state->config, log_unused, NULL);
 	err = plan_create(state->config, seed, &state->plan);
 	explicit_bzero(seed, sizeof(seed));
 	return err ? outcome_fail(outcome, err, "out of memory for the plan of %s", file) : 0;

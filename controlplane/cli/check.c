@@ -68,6 +68,11 @@ static void warn_of_seed(const struct config *config)
 			config->fleet_seed_file, config->fleet_seed_file);
 }
 
+static void note(void *context, const char *text)
+{
+	fprintf(stderr, "shunt: note: %s\n", text);
+}
+
 int cli_check(int argc, char **argv)
 {
 	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
@@ -101,6 +106,7 @@ int cli_check(int argc, char **argv)
 	code = cli_load(file, &config);
 	if (code == CLI_OK) {
 		warn_of_seed(config);
+		config_unused(config, note, NULL);
 		printf("%s: valid: %zu service%s\n", file, config->services_count,
 		       config->services_count == 1 ? "" : "s");
 	}

@@ -11,6 +11,9 @@
 #include <time.h>
 
 #include "dataplane/session/message.h"
+#include "dataplane/xdp/counts.h"
+
+#define ANNOUNCE_LOOK_MS 100
 
 static u64 now_ms(void)
 {
@@ -48,6 +51,8 @@ static int root_publish(struct engine *engine, const struct attachment *attachme
 {
 	int err = arena_tables(&attachment->arena, offset, &engine->tables);
 
+	if (engine->current) /* the counters of the generation that is replaced may go with it */
+		kernel_count_up(engine->kernel, &engine->current->report);
 	if (!err)
 		err = kernel_publish(engine->kernel, &attachment->arena, &engine->tables,
 				     flow_buckets(attachment));
@@ -85,6 +90,8 @@ static void attach_once(struct engine *engine)
 	if (engine->attached || engine->failed)
 		return;
 	engine->failed = hooks_attach(engine->hooks, kernel);
+	if (!engine->failed && !kernel->resumed)
+		counts_up_pinned(kernel->pin_dir, &engine->current->report);
 	if (!engine->failed)
 		engine->failed = kernel_pin(kernel);
 	engine->attached = engine->failed == 0;
@@ -245,6 +252,28 @@ static void sweep(struct engine *engine)
 	flows->header->last_tick = flow_tick_of(now, flows->tick_ms);
 }
 
+static bool announcement_send(void *context, u32 port, const u8 *frame, u32 frame_bytes)
+{
+	const struct engine *engine = context;
+
+	return hook_send(&engine->hooks->list[port], engine->packet_socket, frame, frame_bytes);
+}
+
+/* Tells a segment whose the VIPs are, where that is ours to do. */
+static void announce(struct engine *engine)
+{
+	struct announcer *announcer = &engine->announcer;
+	u64 now = now_ms();
+
+	if (now < engine->announced_ms + ANNOUNCE_LOOK_MS)
+		return;
+	engine->announced_ms = now;
+	announcer->stations_count = engine->hooks->count;
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		announcer->stations[i] = engine->kernel->control->ports[i].station;
+	announcer_run(announcer, engine->current, now, announcement_send, engine);
+}
+
 void engine_run(struct engine *engine)
 {
 	if (!engine->current)
@@ -257,4 +286,5 @@ void engine_run(struct engine *engine)
 	if (engine->swept_ms == 0)
 		engine->swept_ms = now_ms();
 	sweep(engine);
+	announce(engine);
 }

@@ -5,6 +5,7 @@
 #define SHUNT_XDP_ENGINE_H
 
 #include "dataplane/burst/burst.h"
+#include "dataplane/session/announce.h"
 #include "dataplane/session/session.h"
 #include "dataplane/xdp/hook.h"
 #include "dataplane/xdp/kernel.h"
@@ -18,6 +19,7 @@ struct engine {
 	struct hooks *hooks;
 	const struct session_engine *session; /* which of the two below */
 	struct workers *workers;              /* NULL: none have sockets */
+	int packet_socket;                    /* to announce VIPs by */
 
 	/* Its own. */
 	struct attachment *current; /* what is published */
@@ -28,6 +30,8 @@ struct engine {
 	u64 said_root; /* that could not be published */
 	struct burst_sweep sweeps[KERNEL_WORKERS_MAX];
 	u64 swept_ms;
+	struct announcer announcer;
+	u64 announced_ms; /* when it was last looked at */
 };
 
 /* Their context is a struct engine. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interfaces, and the program on them. */
+/* Interfaces (hook.c), and the program on them (attach.c). */
 #ifndef SHUNT_XDP_HOOK_H
 #define SHUNT_XDP_HOOK_H
 
@@ -49,11 +49,17 @@ u32 hooks_ports(const struct hooks *hooks, struct kernel_port ports[static KERNE
 int hooks_attach(struct hooks *hooks, const struct kernel *kernel)
 	__attribute__((warn_unused_result));
 
+/* Whether no program is there that ours can be put neither beside nor in the place of; says so. */
+bool hook_place_free(const struct hook *hook, const char *pin_dir);
+
 /* Takes a program of this pin directory off an interface. Returns whether there was one. */
 bool hook_detach(u32 ifindex, const char *pin_dir);
 
 /* Takes it off every interface but those of `hooks` (NULL: none). Returns whether there was any. */
 bool hooks_detach_others(const struct hooks *hooks, const char *pin_dir);
+
+/* Sends a frame by an interface, as the kernel would. Returns false where that is to be tried again. */
+bool hook_send(const struct hook *hook, int packet_socket, const u8 *frame, u32 frame_bytes);
 
 /* An interface as shuntd needs to know it. */
 void hook_describe(const struct hook *hook, struct attach_port *out);

@@ -54,6 +54,20 @@ void kernel_close(struct kernel *kernel);
  * -errno after a message. */
 int kernel_pin(struct kernel *kernel) __attribute__((warn_unused_result));
 
+/* The inner map at a place of an outer one, and its bytes; -errno where there is none. */
+int kernel_inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes);
+
+/* Maps a map's values, to be read and written; NULL where that fails. */
+void *kernel_map_memory(int fd, u64 bytes);
+
+/* One of the maps that are pinned, or -errno; and the control structure of a program of this
+ * version, or NULL, to be unmapped by munmap(). */
+int kernel_pinned_map(const char *pin_dir, const char *name);
+const struct kernel_control *kernel_pinned_control(const char *pin_dir);
+
+/* Whether anything is pinned there. */
+bool kernel_pinned(const char *pin_dir);
+
 /* Removes what kernel_pin() made. Returns whether there was anything. */
 bool kernel_unpin(const char *pin_dir);
 

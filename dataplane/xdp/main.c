@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/timerfd.h>
@@ -25,6 +26,8 @@
 #include "dataplane/xdp/engine.h"
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/replay.h"
+
+#define LIBXDP_DIR "/sys/fs/bpf/xdp"
 
 static bool verbose;
 
@@ -114,6 +117,7 @@ static int detach(const char *dir)
 		message("%s is not empty, and stays: %s", dir, strerror(errno));
 		return EX_OSERR;
 	}
+	rmdir(LIBXDP_DIR); /* which that makes, and makes again: left only where it holds something */
 	message(any ? "the program is off its interfaces, and its tables are gone"
 		    : "nothing to detach");
 	return EX_OK;
@@ -196,7 +200,25 @@ static int loop(struct program *program)
 	return program->engine.failed ? EX_UNAVAILABLE : EX_OK;
 }
 
-static int forward(struct program *program, const struct options *options)
+/* What announces VIPs; -1 where that is not to be, or can't be, which is said. */
+static int packet_socket_open(const struct config_dataplane *config)
+{
+	bool answers = false;
+	int fd = -1;
+
+	for (size_t i = 0; i < config->interfaces_count; i++)
+		answers |= config->interfaces[i].answer == CONFIG_ANSWER_ARP;
+	if (answers)
+		fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (answers && fd < 0)
+		message("VIPs are answered for, but not announced (%s): run as root, or with "
+			"CAP_NET_RAW",
+			strerror(errno));
+	return fd;
+}
+
+static int forward(struct program *program, const struct options *options,
+		   const struct config_dataplane *config)
 {
 	struct session *session = &program->session;
 	int status;
@@ -206,6 +228,7 @@ static int forward(struct program *program, const struct options *options)
 		.hooks = &program->hooks,
 		.workers = program->sockets ? &program->workers : NULL,
 		.session = program->sockets ? &af_xdp_engine : &xdp_engine,
+		.packet_socket = packet_socket_open(config),
 	};
 	*session = (struct session){
 		.run_dir = options->run_dir,
@@ -230,6 +253,7 @@ static int forward(struct program *program, const struct options *options)
 		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
 			"off)");
 	session_close(session);
+	announcer_free(&program->engine.announcer);
 	return status;
 }
 
@@ -277,6 +301,10 @@ static int kernel_prepare(struct program *program, const struct options *options
 		return EX_UNAVAILABLE;
 	if (program->kernel.resumed)
 		message("goes on with the tables and flows in %s", options->pin_dir);
+	else if (kernel_pinned(options->pin_dir))
+		message("begins without flows: the tables in %s are of another version, or of other "
+			"`flows:`, `flow_timeout:`, interfaces or receive queues",
+			options->pin_dir);
 	if (program->sockets && workers_join_kernel(&program->workers, &program->kernel) < 0) {
 		message("the sockets cannot be handed to the program: %s", strerror(errno));
 		return EX_UNAVAILABLE;
@@ -305,7 +333,7 @@ static int serve(const struct options *options, const struct config_dataplane *c
 	if (status == EX_OK)
 		status = kernel_prepare(&program, options, config);
 	if (status == EX_OK)
-		status = forward(&program, options);
+		status = forward(&program, options, config);
 	workers_close(&program.workers);
 	if (program.kernel.skeleton)
 		kernel_close(&program.kernel);

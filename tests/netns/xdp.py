@@ -33,7 +33,7 @@ def web():
 
 
 def upload(port):
-    """The client's full frames, each of which is wrapped. What the server says of it doesn't matter."""
+    """The client's full frames, each of which is wrapped. A server may answer before the last one."""
     for number, family in enumerate(lab.FAMILIES):
         url = f"http://{lab.bracket(family.vip)}/"
         lab.run(*lab.inside("client", "curl", "-s", "-f", "-m", "30", "--local-port",
@@ -44,7 +44,7 @@ def uploads():
     before = lab.wire()["tx"]["bytes"]
     upload(21010)
     grown = lab.wire()["tx"]["bytes"] - before
-    expect(grown > 2 * os.path.getsize(f"{lab.DIR}/upload"), f"only {grown} bytes came by")
+    expect(grown > os.path.getsize(f"{lab.DIR}/upload"), f"only {grown} bytes came by")
     ok(f"uploads go through it: {grown} bytes in full frames")
 
 
@@ -109,6 +109,31 @@ def asked_for():
     expect(now["arp"] > before["arp"] and now["neighbour"] > before["neighbour"],
            f"nothing was answered: {now}")
     ok("ARP and neighbour discovery for the VIPs are answered")
+
+
+class Announcements:
+    """What a router hears unasked, from before the start on."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(peer("router", "listen", "to-lb", 60), text=True,
+                                        stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+    def expect_all(self):
+        address = link("lb", "up0")["address"]
+        wanted = {f"arp {lab.FAMILIES[0].vip} {address} ff:ff:ff:ff:ff:ff": [],
+                  f"nd {lab.FAMILIES[1].vip} {address} 33:33:00:00:00:01": []}
+        while any(len(times) < 2 for times in wanted.values()):
+            line = self.process.stdout.readline()
+            expect(line, f"not announced twice: {wanted}")
+            when, what = line.strip().split(" ", 1)
+            if what in wanted:  # the kernel announces its own
+                wanted[what].append(float(when))
+        self.process.kill()
+        self.process.wait()
+        for what, (first, second) in wanted.items():
+            expect(1.9 < second - first < 4, f"{what}: {second - first:.2f} s apart")
+        ok("the VIPs are announced, twice")
 
 
 def tagged():
@@ -178,13 +203,38 @@ def shown():
     ok("`shunt show engine` says what carries the traffic, and why")
 
 
+def second_interface():
+    """The way to b2 leads over it: what comes in by one goes out by the other."""
+    ip("router", "link", "add", "to-lb1", "mtu", "1600", "type", "veth", "peer", "up1", "netns", "lb",
+       "mtu", "1600")
+    lab.run(*lab.inside("router", "ethtool", "-K", "to-lb1", "tx", "off"))
+    ip("router", "address", "add", "10.0.10.254/24", "dev", "to-lb1")
+    ip("lb", "address", "add", "10.0.10.1/24", "dev", "up1")
+    ip("router", "link", "set", "to-lb1", "up")
+    ip("lb", "link", "set", "up1", "up")
+    ip("lb", "route", "add", "10.0.2.0/24", "via", "10.0.10.254")
+    lab.topology("lab_native", "router", "to-lb1")
+    text = lab.config_read()
+    lab.config_write(text.replace("  flows: ", "    - { name: up1 }\n  flows: "))
+    lab.kill(lab.DATAPLANE)
+    start()
+    reachable()
+    before = link("router", "to-lb1")["stats64"]["rx"]["packets"]
+    connect(lab.FAMILIES[0], 23000, 100)
+    grown = link("router", "to-lb1")["stats64"]["rx"]["packets"] - before
+    expect(grown >= 4 * 20, f"{grown} packets left by the other interface")
+    ok(f"with two interfaces, {grown} packets went out by the one that they had not come in by")
+
+
 def main():
     try:
+        heard = Announcements()
         start_shuntd()
         start()
         reachable()
         served(19000)
         before = unseen()
+        heard.expect_all()
         shown()
         for step in (web, uploads, iperf, datagrams, path_mtu, pinged, asked_for, tagged, own_traffic):
             step()
@@ -194,6 +244,7 @@ def main():
         dropped.pop("too_big_df", None)  # those whose sender is told no more than so often
         expect(not dropped, f"dropped: {dropped}")
         ok("every packet has one verdict, and nothing was dropped")
+        second_interface()
     except Broken as broken:
         print(f"FAIL: {broken}")
         print({reason: count for reason, count in verdicts().items() if count})

@@ -3,6 +3,7 @@
 # Engine xdp on an interface that the kernel uses too, in the demo's topology, as root. This makes
 # the lab; the Python file that SHUNT_STORY names plays in it: xdp.py sends traffic, xdp_life.py looks
 # at how the program comes and goes. SHUNT_BIN names the directory of programs.
+# shellcheck disable=SC2153,SC2154 # what topology.sh sets
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export LAB_ENGINE=xdp LAB_WIRE=to-lb
