@@ -295,6 +295,7 @@ static int kernel_prepare(struct program *program, const struct options *options
 		.flows = config->flows,
 		.flow_timeout_ms = config->flow_timeout_ms,
 	};
+	int err = 0;
 
 	layout.workers_count = hooks_ports(&program->hooks, ports);
 	if (kernel_open(&program->kernel, &layout, options->pin_dir) < 0)
@@ -305,8 +306,10 @@ static int kernel_prepare(struct program *program, const struct options *options
 		message("begins without flows: the tables in %s are of another version, or of other "
 			"`flows:`, `flow_timeout:`, interfaces or receive queues",
 			options->pin_dir);
-	if (program->sockets && workers_join_kernel(&program->workers, &program->kernel) < 0) {
-		message("the sockets cannot be handed to the program: %s", strerror(errno));
+	if (program->sockets)
+		err = workers_join_kernel(&program->workers, &program->kernel);
+	if (err) {
+		message("the sockets cannot be handed to the program: %s", strerror(-err));
 		return EX_UNAVAILABLE;
 	}
 	return EX_OK;
