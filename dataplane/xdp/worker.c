@@ -44,12 +44,16 @@ static void clock_step(struct worker *worker)
 	}
 }
 
-/* Tells the program that frames are looked at. */
+/* Tells the program that frames are looked at. It reads that line with every frame, so that nothing is
+ * written there without need. */
 static void beat(struct worker *worker)
 {
-	for (u32 i = 0; i < worker->queues_count; i++)
-		__atomic_store_n(&worker->queues[i]->shared->heartbeat_ms, worker->now_ms,
-				 __ATOMIC_RELAXED);
+	for (u32 i = 0; i < worker->queues_count; i++) {
+		u64 *told_ms = &worker->queues[i]->shared->heartbeat_ms;
+
+		if (*told_ms != worker->now_ms)
+			__atomic_store_n(told_ms, worker->now_ms, __ATOMIC_RELAXED);
+	}
 }
 
 /* --- Tables --------------------------------------------------------------------------- */
