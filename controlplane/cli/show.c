@@ -103,9 +103,22 @@ static void show_workers(const json_t *workers)
 	}
 }
 
+/* A worker with a socket: what has its traffic at the moment. */
+static void show_carrier(const json_t *worker)
+{
+	const char *why = string_of(worker, "why");
+
+	printf("worker %-5lld %s%s%s; steered %lld, fallen back %lld in %lld times, lost %lld, "
+	       "starved %lld\n",
+	       integer_of(worker, "worker"), string_of(worker, "by"), *why ? ": " : "", why,
+	       integer_of(worker, "steered"), integer_of(worker, "fallen_back"),
+	       integer_of(worker, "falls"), integer_of(worker, "lost"),
+	       integer_of(worker, "starved"));
+}
+
 static void show_engines(const json_t *engines)
 {
-	const json_t *engine, *interface;
+	const json_t *engine, *interface, *worker;
 	size_t i, k;
 
 	if (json_array_size(engines) == 0)
@@ -126,6 +139,9 @@ static void show_engines(const json_t *engines)
 			       string_of(interface, "kernel_name"),
 			       *string_of(interface, "state") ? ": " : "",
 			       string_of(interface, "state"));
+		json_array_foreach(json_object_get(engine, "workers"), k,
+				   worker) if (strcmp(string_of(engine, "engine"), "af_xdp") == 0)
+			show_carrier(worker);
 	}
 }
 

@@ -25,14 +25,20 @@ static u64 now_ms(void)
 
 /* --- Generations ---------------------------------------------------------------------- */
 
+/* kernel_publish() has waited for the last one's end. */
 static void generation_report(const struct engine *engine)
 {
 	const struct report *report = &engine->current->report;
 
-	for (u32 i = 0; i < report->workers_count; i++)
-		__atomic_store_n(
-			&report_worker(report, i)->generation, engine->tables.generation,
-			__ATOMIC_RELEASE); /* kernel_publish() has waited for the last one's end */
+	if (engine->workers) {
+		workers_tell(engine->workers, report, engine->tables.generation);
+		return;
+	}
+	for (u32 i = 0; i < report->workers_count; i++) {
+		report_worker(report, i)->carrier = REPORT_CARRIER_KERNEL;
+		__atomic_store_n(&report_worker(report, i)->generation, engine->tables.generation,
+				 __ATOMIC_RELEASE);
+	}
 }
 
 static u32 flow_buckets(const struct attachment *attachment)
@@ -64,14 +70,14 @@ static void publish_failed(struct engine *engine, const struct attachment *attac
 		strerror(-err));
 }
 
-static void attached_tell(const struct hooks *hooks)
+static void attached_tell(struct engine *engine)
 {
-	for (u32 i = 0; i < hooks->count; i++) {
-		struct attach_port port;
+	struct attach_message hello;
 
-		hook_describe(&hooks->list[i], &port);
-		message("engine xdp on %s, %s", hooks->list[i].kernel_name, port.state);
-	}
+	engine->session->describe(engine, &hello);
+	for (u32 i = 0; i < hello.ports_count; i++)
+		message("engine %s on %s, %s", engine->session->name, hello.ports[i].kernel_name,
+			hello.ports[i].state);
 }
 
 /* The program goes onto the interfaces when it has tables: at no moment does it drop for want of
@@ -92,7 +98,7 @@ static void attach_once(struct engine *engine)
 	if (!engine->attached)
 		return;
 	hooks_detach_others(engine->hooks, kernel->pin_dir);
-	attached_tell(engine->hooks);
+	attached_tell(engine);
 }
 
 static void follow(struct engine *engine)
@@ -106,8 +112,6 @@ static void follow(struct engine *engine)
 	err = root_publish(engine, attachment, offset);
 	if (err)
 		publish_failed(engine, attachment, err);
-	else
-		generation_report(engine);
 }
 
 /* --- The session's calls -------------------------------------------------------------- */
@@ -158,7 +162,7 @@ static void allow_flows(void *context, struct attachment *attachment, u32 flow_b
 {
 	struct engine *engine = context;
 
-	attachment->flow_buckets = flow_buckets;
+	__atomic_store_n(&attachment->flow_buckets, flow_buckets, __ATOMIC_RELEASE);
 	engine->kernel->control->flow_buckets = flow_buckets;
 }
 
@@ -193,7 +197,7 @@ static void attach_again(struct engine *engine)
 	for (u32 i = 0; i < engine->hooks->count; i++)
 		due |= engine->hooks->list[i].ifindex != engine->hooks->list[i].on;
 	if (due && engine->attached && hooks_attach(engine->hooks, engine->kernel) == 0)
-		attached_tell(engine->hooks);
+		attached_tell(engine);
 }
 
 bool engine_follow_links(struct engine *engine)
@@ -275,6 +279,7 @@ void engine_run(struct engine *engine)
 	if (!engine->current)
 		return;
 	follow(engine);
+	generation_report(engine);
 	kernel_count_up(engine->kernel, &engine->current->report);
 	for (u32 i = 0; i < engine->current->report.workers_count; i++)
 		report_worker(&engine->current->report, i)->heartbeat++;

@@ -9,6 +9,7 @@
 #include "dataplane/session/session.h"
 #include "dataplane/xdp/hook.h"
 #include "dataplane/xdp/kernel.h"
+#include "dataplane/xdp/workers.h"
 
 #define ENGINE_LOOK_MS 10 /* for a new generation, and for counters */
 
@@ -16,7 +17,9 @@ struct engine {
 	/* Set before. */
 	struct kernel *kernel;
 	struct hooks *hooks;
-	int packet_socket; /* to announce VIPs by */
+	const struct session_engine *session; /* which of the two below */
+	struct workers *workers;              /* NULL: none have sockets */
+	int packet_socket;                    /* to announce VIPs by */
 
 	/* Its own. */
 	struct attachment *current; /* what is published */
@@ -31,8 +34,9 @@ struct engine {
 	u64 announced_ms; /* when it was last looked at */
 };
 
-/* Its context is a struct engine. */
+/* Their context is a struct engine. */
 extern const struct session_engine xdp_engine;
+extern const struct session_engine af_xdp_engine;
 
 /* What is due every ENGINE_LOOK_MS: follows the arena, adds up counters, sweeps the flow tables. */
 void engine_run(struct engine *engine);

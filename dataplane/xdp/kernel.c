@@ -192,6 +192,8 @@ static void control_write(struct kernel *kernel, const struct kernel_layout *lay
 		snprintf(control->pin_dir, sizeof(control->pin_dir), "%s",
 			 kernel->pin_dir ? kernel->pin_dir : "");
 	}
+	for (u32 i = 0; i < layout->workers_count; i++)
+		kernel->workers[i].steers = 0; /* to sockets that went with their process */
 }
 
 /* The map has to hold the new interface before a packet is sent there; it refuses what takes no
@@ -525,7 +527,7 @@ static void root_write(struct kernel_tables *root, const struct arena_view *aren
 	memcpy(root->prefixes, tables->prefixes, sizeof(root->prefixes));
 }
 
-/* Waits until no packet uses what was active before. */
+/* An update of a map of maps returns when every packet that began before it has ended. */
 static int grace(struct kernel *kernel, u32 at)
 {
 	int fd = kernel->slots[at].arena_fd;
@@ -533,6 +535,12 @@ static int grace(struct kernel *kernel, u32 at)
 	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.arenas), &at, &fd, BPF_ANY) < 0)
 		return -errno;
 	return 0;
+}
+
+void kernel_settle(struct kernel *kernel)
+{
+	if (kernel->control->active < KERNEL_SLOTS)
+		(void)!grace(kernel, kernel->control->active);
 }
 
 int kernel_publish(struct kernel *kernel, const struct arena_view *arena,

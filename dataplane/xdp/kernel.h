@@ -85,6 +85,10 @@ int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 		   const struct tables *tables, u32 flow_buckets)
 	__attribute__((warn_unused_result));
 
+/* Waits until every packet has ended that began under what the control structure and the workers' said
+ * before. */
+void kernel_settle(struct kernel *kernel);
+
 /* Adds to the report what the program has counted since the last time. */
 void kernel_count_up(struct kernel *kernel, const struct report *report);
 

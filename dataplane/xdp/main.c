@@ -52,8 +52,9 @@ static int config_read(const char *path, struct config **config)
 
 static int config_suits(const struct config_dataplane *config)
 {
-	if (config->engine != CONFIG_ENGINE_AUTO && config->engine != CONFIG_ENGINE_XDP) {
-		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp`",
+	if (config->engine == CONFIG_ENGINE_DPDK) {
+		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp` or "
+			"`engine: af_xdp`",
 			config_engine_name(config->engine));
 		return EX_DATAERR;
 	}
@@ -128,7 +129,10 @@ struct program {
 	struct hooks hooks;
 	struct kernel kernel;
 	struct engine engine;
+	struct workers workers;
 	struct session session;
+	bool sockets;  /* the engine is af_xdp */
+	char why[400]; /* it is what it is */
 	int signal_fd, timer_fd, links_fd;
 };
 
@@ -222,16 +226,16 @@ static int forward(struct program *program, const struct options *options,
 	program->engine = (struct engine){
 		.kernel = &program->kernel,
 		.hooks = &program->hooks,
+		.workers = program->sockets ? &program->workers : NULL,
+		.session = program->sockets ? &af_xdp_engine : &xdp_engine,
 		.packet_socket = packet_socket_open(config),
 	};
 	*session = (struct session){
 		.run_dir = options->run_dir,
-		.engine = &xdp_engine,
+		.engine = program->engine.session,
 		.context = &program->engine,
 		.workers_count = program->kernel.control->workers_count,
-		.why = config->engine == CONFIG_ENGINE_AUTO
-			       ? "`engine: auto`, and shunt-xdp was started"
-			       : "`engine: xdp` in the configuration",
+		.why = program->why,
 		.flows = options->no_flows ? NULL : &program->kernel.flows,
 		.flows_in_use = program->kernel.resumed,
 		.flows_settled = true, /* they are pinned, not deposited */
@@ -241,12 +245,44 @@ static int forward(struct program *program, const struct options *options,
 		return EX_OSERR;
 	}
 	status = loop(program);
+	if (program->sockets) {
+		workers_stop(&program->workers, &program->kernel);
+		engine_run(&program->engine); /* counts the last packets */
+	}
 	if (program->engine.attached)
 		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
 			"off)");
 	session_close(session);
 	announcer_free(&program->engine.announcer);
 	return status;
+}
+
+/* af_xdp, where it is asked for or can be. Nothing has been changed yet. */
+static int engine_choose(struct program *program, const struct options *options,
+			 const struct config_dataplane *config)
+{
+	char text[300];
+	int err;
+
+	snprintf(program->why, sizeof(program->why), "`engine: %s` in the configuration",
+		 config_engine_name(config->engine));
+	if (config->engine == CONFIG_ENGINE_XDP)
+		return EX_OK;
+	err = workers_open(&program->workers, &program->hooks, options->buffers_count,
+			   options->busy_poll, text, sizeof(text));
+	program->sockets = err == 0;
+	if (err && config->engine == CONFIG_ENGINE_AF_XDP) {
+		message("%s", text);
+		return EX_UNAVAILABLE;
+	}
+	if (config->engine == CONFIG_ENGINE_AUTO)
+		snprintf(program->why, sizeof(program->why),
+			 err ? "`engine: auto`, and %s"
+			     : "`engine: auto`, and shunt-xdp was started where sockets can be%s",
+			 err ? text : "");
+	if (err)
+		message("engine xdp: %s", program->why);
+	return EX_OK;
 }
 
 static int kernel_prepare(struct program *program, const struct options *options,
@@ -259,6 +295,7 @@ static int kernel_prepare(struct program *program, const struct options *options
 		.flows = config->flows,
 		.flow_timeout_ms = config->flow_timeout_ms,
 	};
+	int err = 0;
 
 	layout.workers_count = hooks_ports(&program->hooks, ports);
 	if (kernel_open(&program->kernel, &layout, options->pin_dir) < 0)
@@ -269,6 +306,12 @@ static int kernel_prepare(struct program *program, const struct options *options
 		message("begins without flows: the tables in %s are of another version, or of other "
 			"`flows:`, `flow_timeout:`, interfaces or receive queues",
 			options->pin_dir);
+	if (program->sockets)
+		err = workers_join_kernel(&program->workers, &program->kernel);
+	if (err) {
+		message("the sockets cannot be handed to the program: %s", strerror(-err));
+		return EX_UNAVAILABLE;
+	}
 	return EX_OK;
 }
 
@@ -289,9 +332,12 @@ static int serve(const struct options *options, const struct config_dataplane *c
 	if (hooks_find(&program.hooks, config, options->pin_dir) < 0 || kernel_probe() < 0 ||
 	    pins_lock(options->pin_dir) < 0)
 		return EX_UNAVAILABLE;
-	status = kernel_prepare(&program, options, config);
+	status = engine_choose(&program, options, config);
+	if (status == EX_OK)
+		status = kernel_prepare(&program, options, config);
 	if (status == EX_OK)
 		status = forward(&program, options, config);
+	workers_close(&program.workers);
 	if (program.kernel.skeleton)
 		kernel_close(&program.kernel);
 	return status;
