@@ -54,7 +54,8 @@ static always_inline bool inner_v6_is_martian(const struct addr *addr)
 	       (addr->halves[0] == 0 && addr->words[2] == 0 && (addr->words[3] & ~BE32(1)) == 0);
 }
 
-static always_inline enum decap_verdict inner_v4_check(u8 *bytes, u32 len_bytes, struct inner *inner)
+static always_inline enum decap_verdict inner_v4_check(u8 *bytes, u32 len_bytes,
+						       struct inner *inner)
 {
 	be32 source, destination;
 	u32 header_len, total_len;
@@ -85,7 +86,8 @@ static always_inline enum decap_verdict inner_v4_check(u8 *bytes, u32 len_bytes,
 	return DECAP_DELIVERED;
 }
 
-static always_inline enum decap_verdict inner_v6_check(u8 *bytes, u32 len_bytes, struct inner *inner)
+static always_inline enum decap_verdict inner_v6_check(u8 *bytes, u32 len_bytes,
+						       struct inner *inner)
 {
 	struct addr source, destination;
 	u32 payload_len;
@@ -117,7 +119,8 @@ static always_inline enum decap_verdict inner_v6_check(u8 *bytes, u32 len_bytes,
  * the packet in `inner`, which points into `bytes`. DECAP_DELIVERED means "nothing against it";
  * `inner` is filled only then. The IPv4 header checksum is left for the host to judge. Reads no
  * more than the fixed header. */
-static always_inline enum decap_verdict inner_check(u8 *bytes, u32 len_bytes, u8 protocol, struct inner *inner)
+static always_inline enum decap_verdict inner_check(u8 *bytes, u32 len_bytes, u8 protocol,
+						    struct inner *inner)
 {
 	u32 version = protocol == PROTOCOL_IPV4 ? 4 : 6;
 
@@ -125,7 +128,8 @@ static always_inline enum decap_verdict inner_check(u8 *bytes, u32 len_bytes, u8
 		return DECAP_INNER_TRUNCATED;
 	if (bytes[0] >> 4 != version)
 		return DECAP_INNER_VERSION;
-	return version == 4 ? inner_v4_check(bytes, len_bytes, inner) : inner_v6_check(bytes, len_bytes, inner);
+	return version == 4 ? inner_v4_check(bytes, len_bytes, inner)
+			    : inner_v6_check(bytes, len_bytes, inner);
 }
 
 /* Writes the ECN field; an IPv4 header checksum follows incrementally, so that a wrong one stays

@@ -79,7 +79,8 @@ static always_inline enum decap_verdict gue_direct(u8 first, u32 *offset, u8 *pr
  * and 4): variant 0 with IPv4 or IPv6 inside, or variant 1, which has no header at all. On
  * DECAP_DELIVERED the inner packet begins at `offset` and is of IP protocol `protocol`. Reads no
  * more than the first GUE_HEADER_BYTES. */
-static always_inline enum decap_verdict decap_gue(const u8 *payload, u32 len_bytes, u32 *offset, u8 *protocol)
+static always_inline enum decap_verdict decap_gue(const u8 *payload, u32 len_bytes, u32 *offset,
+						  u8 *protocol)
 {
 	u32 variant;
 
@@ -108,7 +109,8 @@ static always_inline enum decap_verdict decap_gue(const u8 *payload, u32 len_byt
 
 /* Reads the length and the ECN field of an IPv4 header that `len_bytes` bytes begin with; of
  * these it reads no more than IPV4_HEADER_BYTES. */
-static always_inline enum decap_verdict decap_outer_v4(const u8 *packet, u32 len_bytes, u32 *offset, u8 *ecn)
+static always_inline enum decap_verdict decap_outer_v4(const u8 *packet, u32 len_bytes, u32 *offset,
+						       u8 *ecn)
 {
 	u32 header_len;
 
@@ -123,8 +125,9 @@ static always_inline enum decap_verdict decap_outer_v4(const u8 *packet, u32 len
 }
 
 /* Where the inner packet begins, behind the outer IP or UDP header, and its IP protocol. */
-static always_inline enum decap_verdict decap_carrier_open(enum decap_carrier carrier, const u8 *payload, u32 len_bytes,
-				       u32 *offset, u8 *protocol)
+static always_inline enum decap_verdict decap_carrier_open(enum decap_carrier carrier,
+							   const u8 *payload, u32 len_bytes,
+							   u32 *offset, u8 *protocol)
 {
 	if (carrier == CARRIER_GUE)
 		return decap_gue(payload, len_bytes, offset, protocol);

@@ -15,7 +15,8 @@
 	X(DECAP_OUTER_TRUNCATED, "drop_outer_truncated", "ends inside its outer header")           \
 	X(DECAP_OUTER_CHECKSUM, "drop_outer_checksum", "outer IPv4 header checksum is wrong")      \
 	X(DECAP_OUTER_SOURCE, "drop_outer_source", "outer source is in no --from prefix")          \
-	X(DECAP_OUTER_FRAGMENT, "drop_outer_fragment", "piece of a wrapped packet, not put together") \
+	X(DECAP_OUTER_FRAGMENT, "drop_outer_fragment",                                             \
+	  "piece of a wrapped packet, not put together")                                           \
 	X(DECAP_NESTED, "drop_nested", "an encapsulated packet inside an encapsulated packet")     \
 	X(DECAP_GUE_TRUNCATED, "drop_gue_truncated", "ends inside its GUE header")                 \
 	X(DECAP_GUE_VARIANT, "drop_gue_variant", "GUE variant 2 or 3, or 1 with no IP inside")     \
