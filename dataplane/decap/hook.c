@@ -9,6 +9,7 @@
 #include "dataplane/decap/hook.h"
 
 #include "dataplane/decap/message.h"
+#include "dataplane/decap/program.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -23,6 +24,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
+
+#include "bpf/decap.skel.h"
 
 enum { TC_HANDLE = 1, TC_PRIORITY = 100, ANSWER_BYTES = 16384 };
 

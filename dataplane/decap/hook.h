@@ -3,11 +3,9 @@
 #ifndef SHUNT_DECAP_HOOK_H
 #define SHUNT_DECAP_HOOK_H
 
-#include "dataplane/decap/program.h"
+#include "dataplane/core/base.h"
 
-/* Needs program.h, whose settings it holds. */
-#include "bpf/decap.skel.h"
-
+struct decap_bpf; /* the skeleton of bpf/decap.bpf.c */
 struct xdp_program;
 
 struct hook {

@@ -19,6 +19,8 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "bpf/decap.skel.h"
+
 struct kernel {
 	struct hook hook;
 	struct decap_bpf *skeleton;
