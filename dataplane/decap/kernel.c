@@ -70,6 +70,10 @@ static int addresses_fill(struct kernel *kernel)
 
 	if (count < 0)
 		return count;
+	if (count == DECAP_ADDRESSES_MAX)
+		message("this host has %d addresses or more: what is sent to further ones is left "
+			"as it is",
+			DECAP_ADDRESSES_MAX);
 	for (u32 i = 0; i < kernel->addresses_count; i++)
 		if (!addresses_hold(now, (u32)count, &kernel->addresses[i]))
 			(void)bpf_map_delete_elem(map, &kernel->addresses[i]);

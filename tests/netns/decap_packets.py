@@ -186,10 +186,10 @@ def die_with_parent():
 
 
 class Decap:
-    def __init__(self, *options):
+    def __init__(self, *options, how=HOW):
         self.log = open(SCRATCH + "/log", "w+")
         self.printed = open(SCRATCH + "/printed", "w+")
-        self.process = subprocess.Popen(decap_command(*HOW, *options), text=True,
+        self.process = subprocess.Popen(decap_command(*how, *options), text=True,
                                         stdout=self.printed, stderr=self.log,
                                         preexec_fn=die_with_parent)
         deadline = time.monotonic() + 5
@@ -614,6 +614,13 @@ def interface_cases():
         check("it is still there", attached()[0])
         xdp_attach(-1)
         os.close(stranger)
+        generic = Decap(how=["--mode", "xdp", "--interface", "lo"])
+        link = in_ns("backend", "ip", "link", "show", "lo")
+        check("a device without XDP of its own gets the generic mode, and it says so",
+              "xdpgeneric" in link and "generic mode" in generic.said(), generic.said())
+        generic.end()
+        link = in_ns("backend", "ip", "link", "show", "lo")
+        check("it is gone from there", "xdp" not in link, link)
     in_ns("backend", "sh", "-c", "echo 2 >/proc/sys/net/ipv4/conf/b-balancer/rp_filter")
 
 
