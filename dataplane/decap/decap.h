@@ -6,11 +6,7 @@
 
 #include "dataplane/decap/inner.h"
 #include "dataplane/decap/prefix.h"
-
-enum { ECN_NOT_ECT = 0, ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 };
-
-/* What carried the inner packet. */
-enum decap_carrier { CARRIER_PROTOCOL_4, CARRIER_PROTOCOL_41, CARRIER_GUE };
+#include "dataplane/decap/rules.h"
 
 /* What the outer headers said, as far as the payload doesn't. */
 struct decap_outer {
@@ -31,26 +27,6 @@ struct decap_result {
 	bool ecn_unexpected;
 	bool checksum_completed;
 };
-
-struct ecn_choice {
-	u8 ecn;
-	bool drop;
-	bool unexpected;
-};
-
-/* The ECN field of the packet that leaves the tunnel: RFC 6040 section 4.2, figure 4. Only the
- * two low bits of either argument count. `unexpected` stands for its (!) and (!!!). */
-struct ecn_choice decap_ecn(u8 inner, u8 outer);
-
-/* Reads the GUE header that fills the start of a UDP payload (draft-ietf-intarea-gue sections 3
- * and 4): variant 0 with IPv4 or IPv6 inside, or variant 1, which has no header at all. On
- * DECAP_DELIVERED the inner packet begins at `offset` and is of IP protocol `protocol`. */
-enum decap_verdict decap_gue(const u8 *payload, u32 len_bytes, u32 *offset, u8 *protocol)
-	__attribute__((warn_unused_result));
-
-/* Reads the IPv4 header that a raw IPv4 socket delivers in front of the payload. */
-enum decap_verdict decap_outer_v4(const u8 *packet, u32 len_bytes, u32 *offset, u8 *ecn)
-	__attribute__((warn_unused_result));
 
 /* Decides on one packet; `payload` is what follows the outer IP or UDP header, and is changed in
  * place (ECN, checksums) where the inner packet is to be delivered. */

@@ -18,14 +18,19 @@ enum {
 };
 
 static const char usage[] =
-	"usage: shunt-decap --mode tun [--device NAME] [--mtu BYTES] [--gue-port PORT]\n"
+	"usage: shunt-decap --mode xdp|tc --interface NAME [--gue-port PORT]\n"
+	"                   [--from PREFIX]... [--vip PREFIX]... [--stats FILE]\n"
+	"       shunt-decap --mode tun [--device NAME] [--mtu BYTES] [--gue-port PORT]\n"
 	"                   [--from PREFIX]... [--vip PREFIX]... [--stats FILE]\n"
 	"\n"
 	"Takes IPIP and GUE encapsulation off on a backend and hands the inner packets to\n"
 	"the host, without a kernel tunnel module.\n"
 	"\n"
-	"  --mode tun       deliver through a TUN device (the only mode of this version)\n"
-	"  --device NAME    name of the TUN device to create (shunt0)\n"
+	"  --mode MODE      xdp: a program in the kernel, at an interface's driver\n"
+	"                   tc: the same, at an interface's ingress\n"
+	"                   tun: through a TUN device; needs no BPF\n"
+	"  --interface NAME where the packets arrive, for xdp and tc\n"
+	"  --device NAME    name of the TUN device to create, for tun (shunt0)\n"
 	"  --mtu BYTES      MTU of that device, 1280 to 65535 (1500)\n"
 	"  --gue-port PORT  UDP port of GUE (6080)\n"
 	"  --from PREFIX    accept outer sources in PREFIX only; may be repeated\n"
@@ -40,6 +45,7 @@ static const char version[] = "shunt-decap " SHUNT_VERSION " (" SHUNT_COMMIT ")\
 
 enum option_key {
 	OPTION_MODE = 1,
+	OPTION_INTERFACE,
 	OPTION_DEVICE,
 	OPTION_GUE_PORT,
 	OPTION_MTU,
@@ -52,6 +58,7 @@ enum option_key {
 
 static const struct option long_options[] = {
 	{"mode", required_argument, NULL, OPTION_MODE},
+	{"interface", required_argument, NULL, OPTION_INTERFACE},
 	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"gue-port", required_argument, NULL, OPTION_GUE_PORT},
 	{"mtu", required_argument, NULL, OPTION_MTU},
@@ -63,14 +70,15 @@ static const struct option long_options[] = {
 	{},
 };
 
-static bool mode_accept(const char *mode)
+static bool mode_accept(const char *text, enum mode *mode)
 {
-	if (strcmp(mode, "tun") == 0)
-		return true;
-	if (strcmp(mode, "xdp") == 0 || strcmp(mode, "tc") == 0)
-		message("--mode %s is not available in this version: use --mode tun", mode);
-	else
-		message("--mode %s is unknown: use --mode tun", mode);
+	static const char *const names[] = {
+		[MODE_TUN] = "tun", [MODE_XDP] = "xdp", [MODE_TC] = "tc"};
+
+	for (*mode = MODE_TUN; *mode <= MODE_TC; (*mode)++)
+		if (strcmp(text, names[*mode]) == 0)
+			return true;
+	message("--mode %s is unknown: use --mode xdp, --mode tc or --mode tun", text);
 	return false;
 }
 
@@ -124,9 +132,16 @@ static bool option_apply(enum option_key key, const char *argument, struct optio
 	u32 port;
 
 	switch (key) {
+	case OPTION_MODE:
+		return mode_accept(argument, &options->mode);
+	case OPTION_INTERFACE:
+		options->interface = argument;
+		return true;
 	case OPTION_DEVICE:
+		options->device_given = true;
 		return device_accept(argument, options->device);
 	case OPTION_MTU:
+		options->device_given = true;
 		return number_accept("--mtu", argument, MTU_MIN, MTU_MAX, &options->mtu);
 	case OPTION_GUE_PORT:
 		if (!number_accept("--gue-port", argument, 1, 65535, &port))
@@ -151,9 +166,26 @@ static enum options_outcome usage_error(void)
 	return OPTIONS_USAGE;
 }
 
+/* Whether the options belong together. */
+static bool options_fit(const struct options *options)
+{
+	bool in_kernel = options->mode == MODE_XDP || options->mode == MODE_TC;
+
+	if (options->mode == MODE_NONE)
+		message("--mode is missing: use --mode xdp, --mode tc or --mode tun");
+	else if (in_kernel && !options->interface)
+		message("--interface is missing: name the interface where the packets arrive");
+	else if (in_kernel && options->device_given)
+		message("--device and --mtu are for --mode tun: the other modes make no device");
+	else if (!in_kernel && options->interface)
+		message("--interface is for the modes xdp and tc: --mode tun receives from all");
+	else
+		return true;
+	return false;
+}
+
 enum options_outcome options_parse(int argc, char **argv, struct options *options)
 {
-	bool mode_given = false;
 	int key;
 
 	*options = (struct options){
@@ -168,18 +200,12 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
 		}
 		if (key == '?')
 			return usage_error();
-		if (key == OPTION_MODE)
-			mode_given = mode_accept(optarg);
-		if (key == OPTION_MODE ? !mode_given : !option_apply(key, optarg, options))
+		if (!option_apply(key, optarg, options))
 			return OPTIONS_USAGE;
 	}
 	if (optind < argc) {
 		message("unexpected argument '%s'", argv[optind]);
 		return usage_error();
 	}
-	if (!mode_given) {
-		message("--mode is missing: use --mode tun");
-		return usage_error();
-	}
-	return OPTIONS_RUN;
+	return options_fit(options) ? OPTIONS_RUN : usage_error();
 }

@@ -13,7 +13,12 @@ enum options_outcome {
 	OPTIONS_USAGE, /* what is wrong was said on standard error */
 };
 
+enum mode { MODE_NONE, MODE_TUN, MODE_XDP, MODE_TC };
+
 struct options {
+	enum mode mode;
+	const char *interface; /* modes xdp and tc; points into argv */
+	bool device_given;     /* --device or --mtu: mode tun only */
 	char device[DEVICE_NAME_LEN];
 	u32 mtu;
 	u16 gue_port;

@@ -13,7 +13,10 @@
 #define DECAP_VERDICTS(X)                                                                          \
 	X(DECAP_DELIVERED, "delivered", "inner packet handed to the host")                         \
 	X(DECAP_OUTER_TRUNCATED, "drop_outer_truncated", "ends inside its outer header")           \
+	X(DECAP_OUTER_CHECKSUM, "drop_outer_checksum", "outer IPv4 header checksum is wrong")      \
 	X(DECAP_OUTER_SOURCE, "drop_outer_source", "outer source is in no --from prefix")          \
+	X(DECAP_OUTER_FRAGMENT, "drop_outer_fragment",                                             \
+	  "piece of a wrapped packet, not put together")                                           \
 	X(DECAP_NESTED, "drop_nested", "an encapsulated packet inside an encapsulated packet")     \
 	X(DECAP_GUE_TRUNCATED, "drop_gue_truncated", "ends inside its GUE header")                 \
 	X(DECAP_GUE_VARIANT, "drop_gue_variant", "GUE variant 2 or 3, or 1 with no IP inside")     \
@@ -28,7 +31,7 @@
 	X(DECAP_INNER_MARTIAN, "drop_inner_martian", "inner address no packet may carry")          \
 	X(DECAP_INNER_DESTINATION, "drop_inner_destination", "inner destination is no --vip")      \
 	X(DECAP_ECN, "drop_ecn", "congestion met by a sender that does not know ECN")              \
-	X(DECAP_DEVICE, "drop_device", "the TUN device did not take the packet")
+	X(DECAP_DEVICE, "drop_device", "the TUN device or the kernel did not take it")
 
 #define DECAP_NOTES(X)                                                                             \
 	X(NOTE_RECEIVED_PROTOCOL_4, "received_protocol_4", "packets of IP protocol 4")             \

@@ -1,18 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # shunt-decap on real packets: a client, a balancer and a backend, each in a network namespace of
-# its own, made inside a user namespace so that no root is needed.
+# its own, made for mode tun inside a user namespace so that no root is needed. The modes xdp and tc
+# need root, since kernels refuse BPF in user namespaces.
 #
 #   client ---- b-client  backend  b-balancer ---- balancer
 #
 # The balancer's side wraps packets; the backend has the VIP on lo and answers the client directly.
-# The backend's reverse path filter is set to strict, which shunt-decap has to cope with.
+# The backend's reverse path filter is set to strict, which mode tun has to cope with; the others warn
+# of it, and it is loosened for them on the interface to the balancer.
 #
-# usage: decap.sh PROGRAM    exit: 0 passed, 1 failed, 77 cannot run here
+# usage: decap.sh PROGRAM [MODE]    exit: 0 passed, 1 failed, 77 cannot run here
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 program=${1:-${SHUNT_DECAP:-build/dataplane/decap/shunt-decap}}
+mode=${2:-tun}
 python=/usr/bin/python3
 
 skip() {
@@ -27,13 +30,16 @@ if [ -z "${SHUNT_DECAP_INSIDE:-}" ]; then
 	command -v ip >/dev/null || skip "ip is missing: apt-get install iproute2"
 	$python -c 'import scapy' 2>/dev/null ||
 		skip "scapy is missing: apt-get install python3-scapy"
-	unshare -Urnm true 2>/dev/null ||
-		skip "user namespaces are refused: sysctl -w kernel.unprivileged_userns_clone=1"
-	SHUNT_DECAP_INSIDE=1 exec unshare -Urnm "$0" "$(readlink -f "$program")"
+	flags=-Urnm
+	[ "$mode" = tun ] || flags=-nm
+	[ "$mode" = tun ] || [ "$(id -u)" = 0 ] || skip "mode $mode needs root"
+	unshare $flags true 2>/dev/null ||
+		skip "namespaces are refused: sysctl -w kernel.unprivileged_userns_clone=1"
+	SHUNT_DECAP_INSIDE=1 exec unshare $flags "$0" "$(readlink -f "$program")" "$mode"
 fi
 
 # A private /run, since ip keeps its namespaces there. Everything made below disappears with the
-# last process in the user namespace.
+# last process in these namespaces.
 mount -t tmpfs tmpfs /run
 scratch=/run/decap
 mkdir "$scratch"
@@ -77,4 +83,4 @@ in_ns backend sh -c 'echo 1 >/proc/sys/net/ipv4/conf/default/rp_filter'
 
 cd "$scratch"
 exec timeout 60 $python -B "$here/decap_packets.py" "$1" "$scratch" \
-	"$here/../../docs/shunt-decap.8"
+	"$here/../../docs/shunt-decap.8" "$mode"

@@ -193,7 +193,7 @@ struct edit {
 
 static void edits_check(const struct sample *good, u8 protocol, const struct edit *edits, u32 count)
 {
-	struct inner inner;
+	struct inner inner = {};
 
 	for (u32 i = 0; i < count; i++) {
 		struct sample sample = *good;
@@ -219,7 +219,7 @@ static void test_inner_v4(void **state)
 		{16, 239, DECAP_INNER_MARTIAN}, {16, 0, DECAP_INNER_MARTIAN},
 	};
 	struct sample sample = sample_v4(17, 8, 0);
-	struct inner inner;
+	struct inner inner = {};
 
 	edits_check(&sample, 4, edits, ARRAY_LEN(edits));
 	assert_int_equal(inner_check(sample.bytes, 28, 41, &inner), DECAP_INNER_VERSION);
@@ -254,7 +254,7 @@ static void test_inner_v6(void **state)
 		{0xff, 2, [15] = 1},
 	};
 	struct sample good = sample_v6(17, 8, 0);
-	struct inner inner;
+	struct inner inner = {};
 
 	edits_check(&good, 41, edits, ARRAY_LEN(edits));
 	for (u32 i = 0; i < ARRAY_LEN(martians); i++) {
@@ -277,7 +277,7 @@ static void test_inner_v6(void **state)
 static void test_padding_is_trimmed(void **state)
 {
 	struct sample v4 = sample_v4(17, 8, 0), v6 = sample_v6(17, 8, 0);
-	struct inner inner;
+	struct inner inner = {};
 
 	assert_int_equal(inner_check(v4.bytes, 46, 4, &inner), DECAP_DELIVERED);
 	assert_int_equal(inner.len_bytes, 28);
@@ -292,7 +292,7 @@ static void test_padding_is_trimmed(void **state)
  * checksum that was wrong by something is still wrong by it. */
 static void test_ecn_set(void **state)
 {
-	struct inner inner;
+	struct inner inner = {};
 
 	for (u32 i = 0; i < 256 * 4 * 64; i++) {
 		struct sample sample = sample_v4(17, 8, 0);
@@ -345,7 +345,7 @@ static void test_checksum_complete(void **state)
 		struct sample sample = sample_make(v4, protocol, len, (u8)(i * 37 + 1)), done;
 		u8 *checksum = sample.bytes + (v4 ? 20 : 40) + (protocol == 6 ? 16 : 6);
 		u16 pseudo = pseudo_sum(&sample);
-		struct inner inner;
+		struct inner inner = {};
 
 		put16(checksum, pseudo);
 		assert_int_equal(inner_check(sample.bytes, sample.len_bytes, v4 ? 4 : 41, &inner),
@@ -367,7 +367,7 @@ static void test_checksum_coincidence(void **state)
 	struct sample sample = sample_v4(6, 24, 0), before;
 	u16 pseudo = pseudo_sum(&sample);
 	u32 rest;
-	struct inner inner;
+	struct inner inner = {};
 
 	put16(sample.bytes + 36, pseudo);
 	rest = 0xffff & ~(u32)reference_sum(sample.bytes + 20, 24, pseudo);
@@ -384,7 +384,7 @@ static void test_checksum_not_ours(void **state)
 	struct sample fragment = sample_v4(17, 16, 1), icmp = sample_v4(1, 16, 1);
 	struct sample stub = sample_v4(6, 18, 1), zero = sample_v4(17, 16, 1);
 	struct sample *samples[] = {&fragment, &icmp, &stub, &zero};
-	struct inner inner;
+	struct inner inner = {};
 
 	fragment.bytes[6] = 0x20;
 	put16(fragment.bytes + 26, pseudo_sum(&fragment));
