@@ -16,8 +16,10 @@
 
 #include "bpf/shunt_env.h"
 
+/* A plain DEVMAP belongs to programs of one kind, and what libxdp's dispatcher runs is of another than
+ * what runs alone. */
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
 	__uint(max_entries, KERNEL_PORTS_MAX);
 	__type(key, u32);
 	__type(value, u32);
@@ -363,13 +365,15 @@ static always_inline bool worker_ready(struct kernel_worker *worker, u32 now_ms)
 __attribute__((noinline)) int stage_steer(struct xdp_md *ctx, struct scratch *s, u32 verdict)
 {
 	struct kernel_worker *worker;
+	u32 number;
 
 	if (!s || !s->own_queue || s->frame_bytes > KERNEL_STEERED_BYTES_MAX ||
 	    (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data)
 		return 0;
 	if (verdict != VERDICT_UNDECIDED && verdict != VERDICT_ICMP && verdict != VERDICT_FRAGMENT)
 		return 0;
-	worker = bpf_map_lookup_elem(&workers, &s->worker);
+	number = s->worker;
+	worker = bpf_map_lookup_elem(&workers, &number);
 	if (!worker)
 		return 0;
 	s->fell_back = !worker_ready(worker, s->now_ms);

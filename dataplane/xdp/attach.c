@@ -113,6 +113,8 @@ static struct shunt_bpf *copy_open(const struct kernel *kernel)
 		return NULL;
 	bpf_object__for_each_map(map, kernel->skeleton->obj)
 	{
+		if (bpf_map__is_internal(map))
+			continue;
 		same = bpf_object__find_map_by_name(copy->obj, bpf_map__name(map));
 		if (!same || bpf_map__reuse_fd(same, bpf_map__fd(map)) < 0) {
 			shunt_bpf__destroy(copy);
