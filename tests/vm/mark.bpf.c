@@ -40,4 +40,10 @@ int mark_second(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+SEC("xdp/none")
+int mark_none(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
 char mark_license[] SEC("license") = "GPL";
