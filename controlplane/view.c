@@ -116,8 +116,8 @@ static json_t *carrier_view(const struct report_worker *worker, u32 number)
 		[REPORT_WHY_NO_ROOM] = "the socket's worker is slow, and its buffers are full",
 		[REPORT_WHY_STALLED] = "the socket's worker gives no sign of life",
 		[REPORT_WHY_GONE] =
-			"the interface has gone since; a restart of shunt-xdp makes sockets "
-			"on a new one",
+			("the interface has gone since; a restart of shunt-xdp makes sockets "
+			 "on a new one"),
 		[REPORT_WHY_GENERIC] = "the driver takes no XDP program in native mode",
 	};
 	u64 carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
