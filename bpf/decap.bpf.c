@@ -20,7 +20,8 @@
 
 enum { CHUNK_BYTES = 512, CHUNKS_MAX = 65536 / CHUNK_BYTES };
 
-const volatile be16 gue_port;
+/* Of no type of ours, since the skeleton repeats it where there may be none. */
+const volatile unsigned short gue_port; /* be16 */
 const volatile bool from_given, vips_given;
 
 struct {

@@ -4,6 +4,8 @@
  * destination; what is encapsulated once more comes back by the device, and is known by that. */
 #include "dataplane/decap/decap.h"
 
+#include "dataplane/decap/judge.h"
+
 struct judge {
 	const struct decap_policy *policy;
 };

@@ -4,8 +4,25 @@
 #ifndef SHUNT_DECAP_DECAP_H
 #define SHUNT_DECAP_DECAP_H
 
-#include "dataplane/decap/judge.h"
+#include "dataplane/decap/inner.h"
 #include "dataplane/decap/prefix.h"
+
+/* What the outer headers said. */
+struct decap_outer {
+	struct addr source;
+	enum decap_carrier carrier;
+	u8 ecn;
+	bool from_own_device; /* came out of the TUN device: already decapsulated once */
+};
+
+struct decap_result {
+	struct inner inner; /* only where the verdict is DECAP_DELIVERED */
+	u32 carrier_bytes;  /* of GUE's header */
+	u8 ecn_before;
+	bool ecn_changed;
+	bool ecn_unexpected;
+	bool checksum_completed;
+};
 
 struct decap_policy {
 	struct prefix_list from;

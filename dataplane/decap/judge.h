@@ -5,24 +5,7 @@
 #ifndef SHUNT_DECAP_JUDGE_H
 #define SHUNT_DECAP_JUDGE_H
 
-#include "dataplane/decap/inner.h"
-
-/* What the outer headers said. */
-struct decap_outer {
-	struct addr source;
-	enum decap_carrier carrier;
-	u8 ecn;
-	bool from_own_device; /* came out of the TUN device: already decapsulated once */
-};
-
-struct decap_result {
-	struct inner inner; /* only where the verdict is DECAP_DELIVERED */
-	u32 carrier_bytes;  /* of GUE's header */
-	u8 ecn_before;
-	bool ecn_changed;
-	bool ecn_unexpected;
-	bool checksum_completed;
-};
+#include "dataplane/decap/decap.h"
 
 struct judge; /* the adapter's */
 
