@@ -1,67 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The decapsulator's decisions, table by table: RFC 6040 figure 4, the GUE header, the inner
  * checks, the checksum that follows a change, and every sample cut at every length. */
-#include "dataplane/decap/decap.h"
-
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
-
-enum { SAMPLE_MAX_BYTES = 128 };
-
-struct sample {
-	u8 bytes[SAMPLE_MAX_BYTES];
-	u32 len_bytes;
-};
-
-/* The full sum as RFC 1071 words it, from native words and with its own folding: not the code
- * under test. */
-static u16 reference_sum(const u8 *bytes, u32 len_bytes, u32 start)
-{
-	u32 sum = start;
-
-	for (u32 i = 0; i < len_bytes; i++) {
-		sum += i % 2 ? bytes[i] : (u32)bytes[i] << 8;
-		if (sum > 0xffff)
-			sum -= 0xffff;
-	}
-	return (u16)sum;
-}
-
-static void put16(u8 *bytes, u32 value)
-{
-	bytes[0] = (u8)(value >> 8);
-	bytes[1] = (u8)value;
-}
-
-static u32 get16(const u8 *bytes)
-{
-	return (u32)bytes[0] << 8 | bytes[1];
-}
-
-/* Length and protocol, the pseudo header's other half (RFC 9293 section 3.1). */
-static u16 pseudo_sum(const struct sample *sample)
-{
-	bool v4 = sample->bytes[0] >> 4 == 4;
-	u32 header = v4 ? (sample->bytes[0] & 15) * 4u : 40;
-	u32 protocol = sample->bytes[v4 ? 9 : 6];
-
-	return reference_sum(sample->bytes + (v4 ? 12 : 8), v4 ? 8 : 32,
-			     sample->len_bytes - header + protocol);
-}
-
-static void v4_seal(struct sample *sample)
-{
-	put16(sample->bytes + 10, 0);
-	put16(sample->bytes + 10, 0xffff & ~(u32)reference_sum(sample->bytes, 20, 0));
-}
+#include "tests/unit/decap_help.h"
 
 static struct span span_of(const u8 *bytes, u32 len_bytes)
 {
@@ -72,32 +15,6 @@ static struct span span_of(const u8 *bytes, u32 len_bytes)
 static enum decap_verdict check_inner(u8 *bytes, u32 len_bytes, u8 protocol, struct inner *inner)
 {
 	return inner_check(span_of(bytes, len_bytes), protocol, inner);
-}
-
-/* 198.51.100.2 to 203.0.113.10, `protocol`, its header and payload `fill`ed. */
-static struct sample sample_v4(u8 protocol, u32 transport_len, u8 fill)
-{
-	struct sample sample = {.bytes = {0x45, 0, 0,   0,  0x12, 0x34, 0x40, 0, 64,  protocol,
-					  0,    0, 198, 51, 100,  2,    203,  0, 113, 10},
-				.len_bytes = 20 + transport_len};
-
-	put16(sample.bytes + 2, sample.len_bytes);
-	v4_seal(&sample);
-	memset(sample.bytes + 20, fill, transport_len);
-	return sample;
-}
-
-/* 2001:db8::2 to 2001:db8:ff::10. */
-static struct sample sample_v6(u8 protocol, u32 transport_len, u8 fill)
-{
-	struct sample sample = {.bytes = {0x60, 0,    0,    0,   0,    0,          protocol,
-					  64,   0x20, 1,    0xd, 0xb8, [23] = 2,   [24] = 0x20,
-					  1,    0xd,  0xb8, 0,   0xff, [39] = 0x10},
-				.len_bytes = 40 + transport_len};
-
-	put16(sample.bytes + 4, transport_len);
-	memset(sample.bytes + 40, fill, transport_len);
-	return sample;
 }
 
 static void test_ecn_figure_4(void **state)
@@ -337,12 +254,6 @@ static void test_ecn_set(void **state)
 	}
 }
 
-static struct sample sample_make(bool v4, u8 protocol, u32 transport_len, u8 fill)
-{
-	return v4 ? sample_v4(protocol, transport_len, fill)
-		  : sample_v6(protocol, transport_len, fill);
-}
-
 /* A checksum left at the pseudo header's sum becomes one that a receiver accepts, whatever the
  * length's parity; one that is right, or wrong in any other way, is left alone. */
 static void test_checksum_complete(void **state)
@@ -407,23 +318,6 @@ static void test_checksum_not_ours(void **state)
 				 DECAP_DELIVERED);
 		assert_false(inner_checksum_complete(samples[i]->bytes, &inner));
 	}
-}
-
-static void list_add(struct prefix_list *list, const char *text)
-{
-	struct prefix prefix;
-
-	assert_int_equal(prefix_parse(text, &prefix), 0);
-	assert_int_equal(prefix_list_add(list, &prefix), 0);
-}
-
-static struct addr addr_of(const char *text)
-{
-	struct prefix prefix;
-
-	assert_int_equal(prefix_parse(text, &prefix), 0);
-	assert_int_equal(prefix.len_bits, 128);
-	return prefix.addr;
 }
 
 static void test_prefix_parse(void **state)
