@@ -154,7 +154,7 @@ int local_open(struct local **result)
 		return -ENOMEM;
 	local->changes = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!local->changes ||
-	    mnl_socket_bind(local->changes, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+	    mnl_socket_bind(local->changes, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_LINK,
 			    MNL_SOCKET_AUTOPID) < 0)
 		status = -errno;
 	if (status != 0) {
@@ -185,7 +185,8 @@ static int change_message(const struct nlmsghdr *message, void *context)
 	u32 len_bits;
 	bool is_v4;
 
-	*changed |= route_read(message, &addr, &is_v4, &len_bits);
+	*changed |=
+		message->nlmsg_type == RTM_DELLINK || route_read(message, &addr, &is_v4, &len_bits);
 	return MNL_CB_OK;
 }
 

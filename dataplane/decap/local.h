@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which addresses are this host's own, and when that changes. */
+/* Which addresses are this host's own, and when that or its interfaces change. */
 #ifndef SHUNT_DECAP_LOCAL_H
 #define SHUNT_DECAP_LOCAL_H
 
@@ -18,7 +18,7 @@ void local_close(struct local *local);
 /* Readable when something may have changed. */
 int local_fd(const struct local *local);
 
-/* Reads what has come in. Returns whether the list has to be read anew. */
+/* Reads what has come in. Returns whether the list has to be read anew, or an interface has gone. */
 bool local_changed(struct local *local);
 
 /* Calls back for every entry; ends with 0, -errno, or what the callback returned other than 0. */

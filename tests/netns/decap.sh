@@ -1,18 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # shunt-decap on real packets: a client, a balancer and a backend, each in a network namespace of
-# its own, made inside a user namespace so that no root is needed.
+# its own. For --mode tun they are made inside a user namespace, so that no root is needed; xdp and
+# tc need root outside of one, and get a BPF file system that ends with the test.
 #
 #   client ---- b-client  backend  b-balancer ---- balancer
 #
 # The balancer's side wraps packets; the backend has the VIP on lo and answers the client directly.
 # The backend's reverse path filter is set to strict, which shunt-decap has to cope with.
 #
-# usage: decap.sh PROGRAM    exit: 0 passed, 1 failed, 77 cannot run here
+# usage: decap.sh PROGRAM [tun|xdp|tc]    exit: 0 passed, 1 failed, 77 cannot run here
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 program=${1:-${SHUNT_DECAP:-build/dataplane/decap/shunt-decap}}
+mode=${2:-tun}
 python=/usr/bin/python3
 
 skip() {
@@ -27,14 +29,24 @@ if [ -z "${SHUNT_DECAP_INSIDE:-}" ]; then
 	command -v ip >/dev/null || skip "ip is missing: apt-get install iproute2"
 	$python -c 'import scapy' 2>/dev/null ||
 		skip "scapy is missing: apt-get install python3-scapy"
+	export SHUNT_DECAP_INSIDE=1
+	if [ "$mode" != tun ]; then
+		[ "$(id -u)" = 0 ] || skip "--mode $mode needs root"
+		command -v tc >/dev/null || skip "tc is missing: apt-get install iproute2"
+		exec unshare --net --mount --pid --fork --kill-child --mount-proc \
+			"$0" "$(readlink -f "$program")" "$mode"
+	fi
 	unshare -Urnm true 2>/dev/null ||
 		skip "user namespaces are refused: sysctl -w kernel.unprivileged_userns_clone=1"
-	SHUNT_DECAP_INSIDE=1 exec unshare -Urnm "$0" "$(readlink -f "$program")"
+	exec unshare -Urnm "$0" "$(readlink -f "$program")" "$mode"
 fi
 
 # A private /run, since ip keeps its namespaces there. Everything made below disappears with the
 # last process in the user namespace.
 mount -t tmpfs tmpfs /run
+if [ "$mode" != tun ]; then
+	mount -t bpf bpf /sys/fs/bpf 2>/dev/null || skip "the kernel has no BPF file system"
+fi
 scratch=/run/decap
 mkdir "$scratch"
 
@@ -76,5 +88,6 @@ in_ns backend sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter'
 in_ns backend sh -c 'echo 1 >/proc/sys/net/ipv4/conf/default/rp_filter'
 
 cd "$scratch"
-exec timeout 60 $python -B "$here/decap_packets.py" "$1" "$scratch" \
-	"$here/../../docs/shunt-decap.8"
+script=decap_packets.py
+[ "$mode" = tun ] || script=decap_kernel.py
+exec timeout 80 $python -B "$here/$script" "$1" "$scratch" "$here/../../docs/shunt-decap.8" "$mode"
