@@ -16,8 +16,10 @@
 
 #include "bpf/shunt_env.h"
 
+/* A plain DEVMAP belongs to programs of one kind, and what libxdp's dispatcher runs is of another than
+ * what runs alone. */
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
 	__uint(max_entries, KERNEL_PORTS_MAX);
 	__type(key, u32);
 	__type(value, u32);
@@ -235,11 +237,13 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 	struct kernel_count *count;
 	struct env env;
 	void *map;
+	u32 slot;
 
 	if (!s || !env_open(&env, s))
 		return 0;
 	s->result.verdict = verdict;
-	map = bpf_map_lookup_elem(&counts, &s->slot);
+	slot = s->slot;
+	map = bpf_map_lookup_elem(&counts, &slot);
 	if (!map)
 		return 0;
 	count = count_at(&env, map, verdict);
@@ -262,14 +266,18 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 /* The stage that remembers flows: a bench tries another. */
 typedef int pick_stage(struct scratch *s);
 
-static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s, pick_stage *pick)
+static always_inline enum verdict find_service(struct xdp_md *ctx, struct scratch *s)
 {
 	enum verdict verdict = (enum verdict)stage_parse(ctx, s);
+
+	return verdict == VERDICT_UNDECIDED ? (enum verdict)stage_service(s) : verdict;
+}
+
+static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
+					  enum verdict verdict, pick_stage *pick)
+{
 	enum verdict last;
 
-	if (verdict != VERDICT_UNDECIDED)
-		return verdict;
-	verdict = (enum verdict)stage_service(s);
 	if (verdict == VERDICT_ICMP)
 		verdict = (enum verdict)stage_icmp(ctx, s);
 	if (verdict != VERDICT_UNDECIDED)
@@ -282,9 +290,10 @@ static always_inline enum verdict forward(struct xdp_md *ctx, struct scratch *s,
 }
 
 /* As forward(); what it does not send may be answered. */
-static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s, pick_stage *pick)
+static always_inline u64 forward_or_reply(struct xdp_md *ctx, struct scratch *s, enum verdict found,
+					  pick_stage *pick)
 {
-	u64 verdict = forward(ctx, s, pick);
+	u64 verdict = forward(ctx, s, found, pick);
 
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) == ACTION_FORWARD)
@@ -309,12 +318,70 @@ static always_inline bool worker_find(struct xdp_md *ctx, const struct kernel_co
 			continue;
 		s->port = i;
 		s->worker = port->first_worker;
-		if (likely(ctx->rx_queue_index < port->queues_count))
-			s->worker += ctx->rx_queue_index; /* else the device got more queues */
+		s->own_queue = ctx->rx_queue_index < port->queues_count;
+		if (likely(s->own_queue)) /* else the device got more queues */
+			s->worker += ctx->rx_queue_index;
 		s->station = port->station;
 		return true;
 	}
 	return false;
+}
+
+/* --- Steering ------------------------------------------------------------------------- */
+
+/* From now on the program forwards by itself, for a while: a worker that gets a frame now and a
+ * frame then would have them overtake each other all the time. */
+static always_inline void fall_back(struct kernel_worker *worker, u32 why)
+{
+	worker->why = why;
+	worker->falls++;
+	worker->resume_at_ns = bpf_ktime_get_ns() + KERNEL_FALL_BACK_NS;
+}
+
+/* Whether the worker's socket can take a frame, and its process is there to look at it. The two
+ * clocks are one, which either side may have read a moment ago. */
+static always_inline bool worker_ready(struct kernel_worker *worker, u32 now_ms)
+{
+	u64 room = *(volatile u64 *)&worker->credit - worker->steered;
+	int silent_ms = (int)(now_ms - (u32) * (volatile u64 *)&worker->heartbeat_ms);
+
+	if (unlikely(worker->resume_at_ns != 0)) {
+		if (silent_ms > KERNEL_HEARTBEAT_MS || room < worker->resume ||
+		    bpf_ktime_get_ns() < worker->resume_at_ns)
+			return false;
+		worker->resume_at_ns = 0;
+		return true;
+	}
+	if (likely(room > worker->reserve) && likely(silent_ms <= KERNEL_HEARTBEAT_MS))
+		return true;
+	fall_back(worker, room > worker->reserve ? KERNEL_WHY_STALLED : KERNEL_WHY_NO_ROOM);
+	return false;
+}
+
+/* Gives the frame to the worker's socket: XDP_REDIRECT, or 0. The room is found out first: the kernel
+ * says that a socket had none only when the program has ended, and the frame is lost. A frame in
+ * several buffers, or one that no buffer of the socket's holds, is the program's; so is one that
+ * stage_service has settled, but a fragment that may be early. */
+__attribute__((noinline)) int stage_steer(struct xdp_md *ctx, struct scratch *s, u32 verdict)
+{
+	struct kernel_worker *worker;
+	u32 number;
+
+	if (!s || !s->own_queue || s->frame_bytes > KERNEL_STEERED_BYTES_MAX ||
+	    (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data)
+		return 0;
+	if (verdict != VERDICT_UNDECIDED && verdict != VERDICT_ICMP && verdict != VERDICT_FRAGMENT)
+		return 0;
+	number = s->worker;
+	worker = bpf_map_lookup_elem(&workers, &number);
+	if (!worker)
+		return 0;
+	s->fell_back = !worker_ready(worker, s->now_ms);
+	if (unlikely(s->fell_back) ||
+	    bpf_redirect_map(&sockets, s->worker, XDP_ABORTED) != XDP_REDIRECT)
+		return 0;
+	worker->steered++;
+	return XDP_REDIRECT;
 }
 
 /* The kernel's coarse clock steps every few milliseconds, as flow ages and rate limits need it. */
@@ -339,6 +406,7 @@ static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 {
 	const struct kernel_control *shared;
 	struct kernel_worker *worker;
+	enum verdict found;
 	struct scratch *s;
 	u64 verdict;
 	u32 zero = 0;
@@ -357,7 +425,12 @@ static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 	__builtin_memset(&s->result, 0, sizeof(s->result));
 	s->unplaced = 0;
 	s->frame_bytes = (u32)bpf_xdp_get_buff_len(ctx);
-	verdict = forward_or_reply(ctx, s, pick);
+	s->fell_back = false;
+	found = find_service(ctx, s);
+	if (unlikely(worker->steers) && stage_steer(ctx, s, found) == XDP_REDIRECT)
+		return XDP_REDIRECT;
+	verdict = forward_or_reply(ctx, s, found, pick);
+	worker->fallen_back += s->fell_back;
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)
 		return XDP_ABORTED;

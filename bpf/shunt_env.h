@@ -11,7 +11,7 @@
 #include "dataplane/state/flow_table.h"
 #include "dataplane/state/kernel.h"
 
-_Static_assert(KERNEL_TOLD_CLASSES == ENV_TOLD_CLASSES, "one table");
+_Static_assert(RECENT_TOLD_CLASSES == ENV_TOLD_CLASSES, "one table");
 
 /* An index or pointer that was checked, kept from clang, which would compute first and compare
  * later: the verifier follows only the order that is written. */
@@ -97,6 +97,8 @@ struct scratch {
 	u32 unplaced;    /* 1: a new flow found no room */
 	u32 frame_bytes; /* all of it, though it may lie in several buffers */
 	u32 now_ms;
+	bool own_queue; /* the worker is this queue's and no other's */
+	bool fell_back; /* the packet would be a socket's, but for room or time */
 	u8 tick;
 	struct station station;
 	struct packet packet;
@@ -272,14 +274,22 @@ static inline u8 env_tick(const struct env *env)
 	return env->scratch->tick;
 }
 
+/* Before Linux 6.3 a key may lie on the stack, but not in memory that a function was handed. */
+static always_inline struct kernel_recent *env_recent(const struct env *env)
+{
+	u32 worker = env->scratch->worker;
+
+	return bpf_map_lookup_elem(&recent, &worker);
+}
+
 static inline struct fragment_bucket *env_fragment_bucket(const struct env *env, u32 index)
 {
-	struct kernel_recent *mine = bpf_map_lookup_elem(&recent, &env->scratch->worker);
+	struct kernel_recent *mine = env_recent(env);
 
 	if (!mine || index >= FRAGMENT_BUCKETS)
 		return NULL;
 	checked(index);
-	return &mine->fragments[index];
+	return &mine->recent.fragments[index];
 }
 
 static inline void env_fragment_kept(const struct env *env, u64 datagram)
@@ -289,12 +299,12 @@ static inline void env_fragment_kept(const struct env *env, u64 datagram)
 
 static inline u32 *env_told_ms(const struct env *env, u32 index)
 {
-	struct kernel_recent *mine = bpf_map_lookup_elem(&recent, &env->scratch->worker);
+	struct kernel_recent *mine = env_recent(env);
 
 	if (!mine || index >= ENV_TOLD_CLASSES)
 		return NULL;
 	checked(index);
-	return &mine->told_ms[index];
+	return &mine->recent.told_ms[index];
 }
 
 static inline u32 env_now_ms(const struct env *env)

@@ -68,6 +68,38 @@ void rule_config(struct report *report, const struct node *map, void *object)
 	prefix_lengths_rule(report, map, config);
 }
 
+/* Whether the kernel could have an interface of this name (dev_valid_name()). */
+static bool kernel_name(const char *name)
+{
+	return strlen(name) < 16 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+	       strpbrk(name, "/: \t\n,") == NULL;
+}
+
+/* The engines in the kernel work on its own interfaces. */
+void rule_dataplane(struct report *report, const struct node *map, void *object)
+{
+	const struct config_dataplane *dataplane = object;
+	const struct node *list = node_find(map, "interfaces");
+	const char *engine = config_engine_name(dataplane->engine);
+
+	if (bad(map, "engine") || dataplane->interfaces_count == 0 ||
+	    (dataplane->engine != CONFIG_ENGINE_XDP && dataplane->engine != CONFIG_ENGINE_AF_XDP))
+		return;
+	const struct node *item = list->child;
+	for (size_t i = 0; i < dataplane->interfaces_count; i++, item = item->next) {
+		const struct config_interface *interface = &dataplane->interfaces[i];
+		const char *key = interface->device[0] ? "device" : "name";
+
+		if (bad(item, key) ||
+		    kernel_name(interface->device[0] ? interface->device : interface->name))
+			continue;
+		report_error(
+			report, place_of(item, key),
+			"engine %s works on the kernel's interfaces, and '%s' is none: give one by device, such as eth0, or use engine: dpdk",
+			engine, interface->device[0] ? interface->device : interface->name);
+	}
+}
+
 void rule_check(struct report *report, const struct node *map, void *object)
 {
 	const struct config_check *check = object;

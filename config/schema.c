@@ -111,6 +111,7 @@ const struct section dataplane_section = {
 	FIELDS(dataplane_fields),
 	.size_bytes = sizeof(struct config_dataplane),
 	.place_offset = offsetof(struct config_dataplane, place),
+	.rule = rule_dataplane,
 };
 
 static const struct field defaults_fields[] = {

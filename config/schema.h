@@ -56,6 +56,7 @@ size_t list_count(const struct field *field, const void *object);
 
 /* rules.c */
 void rule_config(struct report *report, const struct node *map, void *object);
+void rule_dataplane(struct report *report, const struct node *map, void *object);
 void rule_service(struct report *report, const struct node *map, void *object);
 void rule_check(struct report *report, const struct node *map, void *object);
 void rule_unique(struct report *report, const struct section *section, const struct node *list,

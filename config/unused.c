@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config/config.h"
 
+#include <stdio.h>
+#include <string.h>
+
 void config_unused(const struct config *config, void (*tell)(void *context, const char *text),
 		   void *context)
 {
-	enum config_engine engine = config->dataplane.engine;
-	char text[128];
+	const struct config_dataplane *dataplane = &config->dataplane;
+	char text[200];
 
-	if (engine != CONFIG_ENGINE_AUTO && engine != CONFIG_ENGINE_DPDK) {
-		snprintf(text, sizeof(text), "engine %s is not part of this version; shunt-dpdk is",
-			 config_engine_name(engine));
+	if (dataplane->engine != CONFIG_ENGINE_XDP && dataplane->engine != CONFIG_ENGINE_AF_XDP)
+		return;
+	if (strcmp(dataplane->workers, "auto") != 0)
+		tell(context,
+		     "workers is not used by the engines xdp and af_xdp, which have one for each "
+		     "receive queue of an interface: ethtool -L IF combined N");
+	for (size_t i = 0; i < dataplane->interfaces_count; i++) {
+		const struct config_interface *interface = &dataplane->interfaces[i];
+
+		if (interface->exception == CONFIG_EXCEPTION_AUTO)
+			continue;
+		snprintf(text, sizeof(text),
+			 "exception of interface %.64s is not used by the engines xdp and af_xdp: "
+			 "the kernel has its share there anyway",
+			 interface->name);
 		tell(context, text);
 	}
 }

@@ -94,6 +94,11 @@ static enum MHD_Result get_workers(struct api *api, struct MHD_Connection *conne
 	return answer_json(connection, MHD_HTTP_OK, view_workers(api->control));
 }
 
+static enum MHD_Result get_engines(struct api *api, struct MHD_Connection *connection)
+{
+	return answer_json(connection, MHD_HTTP_OK, view_engines(api->control));
+}
+
 static enum MHD_Result get_services(struct api *api, struct MHD_Connection *connection)
 {
 	return answer_json(connection, MHD_HTTP_OK, view_services(api->control));
@@ -187,6 +192,7 @@ static const struct endpoint {
 } endpoints[] = {
 	{"/v1/status", MHD_HTTP_METHOD_GET, .call = get_status},
 	{"/v1/workers", MHD_HTTP_METHOD_GET, .call = get_workers},
+	{"/v1/engine", MHD_HTTP_METHOD_GET, .call = get_engines},
 	{"/v1/services", MHD_HTTP_METHOD_GET, .call = get_services},
 	{"/v1/drops", MHD_HTTP_METHOD_GET, .call = get_drops},
 	{"/v1/config", MHD_HTTP_METHOD_GET, .call = get_config},

@@ -23,6 +23,7 @@
 
 #include "controlplane/log.h"
 #include "dataplane/state/arena.h"
+#include "dataplane/state/memory.h"
 
 #define MESSAGES_A_TURN 16
 
@@ -128,9 +129,14 @@ static void session_offer(struct session *session)
 
 /* --- Coming and going ---------------------------------------------------------------- */
 
-/* The newest deposit alone is kept. */
+/* The newest deposit alone is kept; what is the kernel's stays there without us, and goes with its
+ * program. */
 static void deposit(struct sessions *sessions, int flows_fd)
 {
+	if (memory_is_map(flows_fd)) {
+		close(flows_fd);
+		return;
+	}
 	if (sessions->deposit_fd >= 0)
 		close(sessions->deposit_fd);
 	sessions->deposit_fd = flows_fd;
@@ -181,7 +187,9 @@ static void hello_clean(struct attach_message *hello)
 	for (u32 i = 0; i < hello->ports_count; i++) {
 		text_clean(hello->ports[i].name);
 		text_clean(hello->ports[i].kernel_name);
+		text_clean(hello->ports[i].state);
 	}
+	text_clean(hello->text);
 }
 
 /* Outer headers hold one set of interfaces: all dataplanes have to share it. */
@@ -232,6 +240,18 @@ static bool take_hello(struct session *session, const struct attach_message *mes
 	return true;
 }
 
+/* How its ports carry traffic is known only now that it has tables. */
+static void state_learn(struct session *session, const struct attach_message *message)
+{
+	struct attach_message *hello = &session->hello;
+
+	memcpy(hello->text, message->text, sizeof(hello->text));
+	for (u32 i = 0; i < hello->ports_count && i < message->ports_count; i++)
+		memcpy(hello->ports[i].state, message->ports[i].state,
+		       sizeof(hello->ports[i].state));
+	hello_clean(hello);
+}
+
 /* Takes the descriptors that it keeps out of fds. */
 static bool take_report(struct session *session, const struct attach_message *message, int *fds)
 {
@@ -263,6 +283,7 @@ static bool take_report(struct session *session, const struct attach_message *me
 		return false;
 	}
 	session->report = joined;
+	state_learn(session, message);
 	if (fds[1] >= 0) {
 		if (session->flows_fd >= 0)
 			close(session->flows_fd);

@@ -72,6 +72,97 @@ static json_t *dataplanes_view(const struct control *control)
 	return list;
 }
 
+/* --- Engines ------------------------------------------------------------------------- */
+
+/* What moves packets under an engine. Its process, or what that has left in the kernel. */
+static const char *carrier_of(const char *engine)
+{
+	if (strcmp(engine, "xdp") == 0)
+		return "the program in the kernel, also while shunt-xdp is away";
+	if (strcmp(engine, "af_xdp") == 0)
+		return "workers with AF_XDP sockets; what they have no room or time for, and all "
+		       "while shunt-xdp is away, by the program in the kernel";
+	return "the workers of its process";
+}
+
+static json_t *engine_ports_view(const struct attach_message *hello)
+{
+	json_t *list = json_array();
+
+	for (u32 i = 0; i < hello->ports_count; i++)
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s}", "name", hello->ports[i].name,
+						"kernel_name", hello->ports[i].kernel_name, "state",
+						hello->ports[i].state));
+	return list;
+}
+
+static const char *name_at(const char *const *names, size_t count, u64 index)
+{
+	return index < count ? names[index] : "unknown";
+}
+
+/* What carries one worker's traffic now, and why not what is meant to. */
+static json_t *carrier_view(const struct report_worker *worker, u32 number)
+{
+	static const char *const carriers[] = {
+		[REPORT_CARRIER_THREAD] = "thread",
+		[REPORT_CARRIER_KERNEL] = "kernel",
+		[REPORT_CARRIER_COPY] = "socket, copy",
+		[REPORT_CARRIER_ZERO_COPY] = "socket, zero-copy",
+	};
+	static const char *const reasons[] = {
+		[REPORT_WHY_SETTLED] = "",
+		[REPORT_WHY_NO_ROOM] = "the socket's worker is slow, and its buffers are full",
+		[REPORT_WHY_STALLED] = "the socket's worker gives no sign of life",
+		[REPORT_WHY_GONE] =
+			"the interface has gone since; a restart of shunt-xdp makes sockets "
+			"on a new one",
+		[REPORT_WHY_GENERIC] = "the driver takes no XDP program in native mode",
+	};
+	u64 carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+	u64 why = __atomic_load_n(&worker->why, __ATOMIC_RELAXED);
+
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "worker", (json_int_t)number,
+			 "by", name_at(carriers, 4, carrier), "why", name_at(reasons, 5, why),
+			 "steered", (json_int_t)__atomic_load_n(&worker->steered, __ATOMIC_RELAXED),
+			 "fallen_back",
+			 (json_int_t)__atomic_load_n(&worker->fallen_back, __ATOMIC_RELAXED),
+			 "falls", (json_int_t)__atomic_load_n(&worker->falls, __ATOMIC_RELAXED),
+			 "lost", (json_int_t)__atomic_load_n(&worker->lost, __ATOMIC_RELAXED),
+			 "starved",
+			 (json_int_t)__atomic_load_n(&worker->starved, __ATOMIC_RELAXED));
+}
+
+static json_t *carriers_view(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (u32 i = 0; report && i < report->workers_count; i++)
+		json_array_append_new(list, carrier_view(report_worker(report, i), i));
+	return list;
+}
+
+json_t *view_engines(const struct control *control)
+{
+	struct session_view sessions[SESSIONS_MAX];
+	size_t count = sessions_list(control_sessions(control), sessions);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct attach_message *hello = sessions[i].hello;
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:I, s:b, s:s, s:s, s:o, s:o}", "engine",
+						hello->engine, "pid", (json_int_t)hello->pid,
+						"forwards", sessions[i].report != NULL,
+						"carried_by", carrier_of(hello->engine), "why",
+						hello->text, "interfaces", engine_ports_view(hello),
+						"workers", carriers_view(sessions[i].report)));
+	}
+	return list;
+}
+
 /* --- Workers ------------------------------------------------------------------------- */
 
 /* What its report says of one worker, all counted since its dataplane began. */

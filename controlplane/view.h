@@ -10,6 +10,7 @@
 
 json_t *view_status(const struct control *control);
 json_t *view_workers(const struct control *control);
+json_t *view_engines(const struct control *control);
 json_t *view_services(const struct control *control);
 json_t *view_drops(const struct control *control);
 json_t *view_reload(const struct control *control, const struct outcome *outcome);

@@ -9,12 +9,13 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: shunt show [services|workers|status|config] [--json] [--run-dir DIR]\n"
+		"usage: shunt show [services|workers|engine|status|config] [--json] [--run-dir DIR]\n"
 		"       shunt show drops [REASON...] [--explain] [--all] [--json] [--run-dir DIR]\n\n"
 		"Shows what the running shuntd and its dataplanes do. 'services' is the default;\n"
 		"'drops' lists every verdict that was given, and what it means, with REASON or\n"
 		"--explain also what to do about it, with --all those never given too; 'workers'\n"
-		"what each core has done since its dataplane began.\n");
+		"what each core has done since its dataplane began; 'engine' what carries the\n"
+		"traffic now, on each interface, and why.\n");
 }
 
 /* Why it is down, and since when. */
@@ -102,6 +103,48 @@ static void show_workers(const json_t *workers)
 	}
 }
 
+/* A worker with a socket: what has its traffic at the moment. */
+static void show_carrier(const json_t *worker)
+{
+	const char *why = string_of(worker, "why");
+
+	printf("worker %-5lld %s%s%s; steered %lld, fallen back %lld in %lld times, lost %lld, "
+	       "starved %lld\n",
+	       integer_of(worker, "worker"), string_of(worker, "by"), *why ? ": " : "", why,
+	       integer_of(worker, "steered"), integer_of(worker, "fallen_back"),
+	       integer_of(worker, "falls"), integer_of(worker, "lost"),
+	       integer_of(worker, "starved"));
+}
+
+static void show_engines(const json_t *engines)
+{
+	const json_t *engine, *interface, *worker;
+	size_t i, k;
+
+	if (json_array_size(engines) == 0)
+		printf("no dataplane is attached; a program that shunt-xdp has left in the kernel "
+		       "forwards on by itself\n");
+	json_array_foreach(engines, i, engine)
+	{
+		printf("engine       %s, pid %lld%s\n", string_of(engine, "engine"),
+		       integer_of(engine, "pid"),
+		       json_is_true(json_object_get(engine, "forwards")) ? ""
+									 : ", has no tables yet");
+		printf("carried by   %s\n", string_of(engine, "carried_by"));
+		if (*string_of(engine, "why"))
+			printf("because of   %s\n", string_of(engine, "why"));
+		json_array_foreach(json_object_get(engine, "interfaces"), k, interface)
+			printf("interface    %s%s%s%s%s\n", string_of(interface, "name"),
+			       *string_of(interface, "kernel_name") ? ", the kernel's " : "",
+			       string_of(interface, "kernel_name"),
+			       *string_of(interface, "state") ? ": " : "",
+			       string_of(interface, "state"));
+		json_array_foreach(json_object_get(engine, "workers"), k,
+				   worker) if (strcmp(string_of(engine, "engine"), "af_xdp") == 0)
+			show_carrier(worker);
+	}
+}
+
 static void show_dataplane(const json_t *dataplane)
 {
 	const json_t *port;
@@ -159,6 +202,7 @@ static const struct view {
 } views[] = {
 	{"services", "/v1/services", show_services},
 	{"workers", "/v1/workers", show_workers},
+	{"engine", "/v1/engine", show_engines},
 	{"status", "/v1/status", show_status},
 };
 

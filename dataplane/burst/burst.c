@@ -303,6 +303,28 @@ static void sweep_begin(struct burst_sweep *sweep, const struct env *env, u64 ti
 	sweep->pass_tick = tick;
 }
 
+#define SWEEP_AHEAD_TICKS 4 /* that another writer's clock may be ahead */
+
+/* As flow_bucket_sweep(), where the other writer may be a few ticks ahead of the one that was read
+ * here, and may use a place again while it is looked at. That entry is never taken away: a place
+ * is cleared only if it holds what was looked at, and is given back if it spoke just then. */
+static void sweep_beside(struct flow_bucket *bucket, u8 tick)
+{
+	for (u32 i = 0; i < FLOW_BUCKET_ENTRIES; i++) {
+		u64 entry = __atomic_load_n(&bucket->entries[i], __ATOMIC_RELAXED), none = 0;
+		u8 age = __atomic_load_n(&bucket->ages[i], __ATOMIC_ACQUIRE);
+
+		if (entry == 0 || !flow_expired(age, tick) ||
+		    !flow_expired(age, tick + SWEEP_AHEAD_TICKS))
+			continue;
+		if (__atomic_compare_exchange_n(&bucket->entries[i], &entry, 0, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED) &&
+		    __atomic_load_n(&bucket->ages[i], __ATOMIC_RELAXED) != age)
+			__atomic_compare_exchange_n(&bucket->entries[i], &none, entry, false,
+						    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	}
+}
+
 void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
 		 struct report_worker *report)
 {
@@ -310,7 +332,10 @@ void burst_sweep(struct burst_sweep *sweep, const struct env *env, u64 tick,
 		return;
 	if (sweep->bucket == 0)
 		sweep_begin(sweep, env, tick);
-	flow_bucket_sweep(&env->flows[sweep->bucket], env->tick);
+	if (sweep->beside)
+		sweep_beside(&env->flows[sweep->bucket], env->tick);
+	else
+		flow_bucket_sweep(&env->flows[sweep->bucket], env->tick);
 	if (++sweep->bucket < env->flow_buckets)
 		return;
 	sweep->bucket = 0;

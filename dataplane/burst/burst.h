@@ -51,6 +51,7 @@ bool burst_follow(const struct arena_view *arena, u64 *root_offset, struct env *
 /* A worker's sweep over its flow table: one bucket a call; reports the generation for which a
  * whole pass has run a timeout after it came (then no entry names what that one removed). */
 struct burst_sweep {
+	bool beside; /* another writes to the table meanwhile: the kernel's program */
 	u32 bucket;
 	u64 pending_generation; /* waits for a timeout to pass */
 	u64 pending_tick;

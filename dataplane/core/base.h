@@ -71,7 +71,9 @@ static inline u32 be32_to_cpu(be32 x)
 #define hide_value(x) ((void)0)
 #endif
 
-/* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. */
+/* yes where x == y, else no. Without a branch: in BPF the verifier would walk both of its ways. By
+ * a mask, not a product: the verifier of Linux 6.1 knows no bound of a product with a number that
+ * isn't constant, and clang, which does, takes `& 7` from an index that was chosen here. */
 static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 {
 #ifdef __bpf__
@@ -79,7 +81,7 @@ static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 	u64 negative = 0 - differ;
 
 	hide_value(negative);
-	return yes + (no - yes) * (u32)((differ | negative) >> 63);
+	return yes + ((no - yes) & (u32)((s64)(differ | negative) >> 63));
 #else
 	return x == y ? yes : no;
 #endif
@@ -91,7 +93,7 @@ static always_inline u32 choose_equal(u64 x, u64 y, u32 yes, u32 no)
 static always_inline u32 choose_if(u32 one, u32 yes, u32 no)
 {
 #ifdef __bpf__
-	return no + (yes - no) * one;
+	return no + ((yes - no) & (0 - one));
 #else
 	return one ? yes : no;
 #endif

@@ -151,6 +151,15 @@ int kernel_local_refresh(struct kernel *kernel)
 	return err;
 }
 
+bool kernel_local_covers(const struct kernel *kernel, const struct prefix *prefix)
+{
+	struct list_key key = list_key_of(&prefix->addr, prefix->is_v4, prefix->len_bits);
+	u32 generation;
+
+	return bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.decap_local), &key,
+				   &generation) == 0;
+}
+
 /* --- Counters ------------------------------------------------------------------------- */
 
 int kernel_counters_read(const struct kernel *kernel, struct counters *counters)

@@ -29,6 +29,9 @@ int kernel_program_fd(const struct kernel *kernel, enum mode_kind kind);
  * meanwhile. Returns 0 or -errno. */
 int kernel_local_refresh(struct kernel *kernel) __attribute__((warn_unused_result));
 
+/* Whether an entry of that list covers a prefix. */
+bool kernel_local_covers(const struct kernel *kernel, const struct prefix *prefix);
+
 /* Adds up the counters of all CPUs. */
 int kernel_counters_read(const struct kernel *kernel, struct counters *counters)
 	__attribute__((warn_unused_result));

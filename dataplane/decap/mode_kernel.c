@@ -2,6 +2,7 @@
 /* --mode xdp and tc: the programs do the work, and this process follows the host's addresses and
  * reads counters. The lists are filled before anything is attached, so no packet meets a program
  * that doesn't know yet; what is detached at the end is what was attached here. */
+#include <arpa/inet.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
@@ -50,6 +51,24 @@ static bool refresh(void)
 	return err == 0;
 }
 
+/* Of a prefix it is fine that the host has some addresses only. */
+static void vips_check(const struct prefix_list *vips)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	for (u32 i = 0; i < vips->count; i++) {
+		const struct prefix *vip = &vips->entries[i];
+
+		if (vip->len_bits < 128 || kernel_local_covers(&state.kernel, vip))
+			continue;
+		inet_ntop(vip->is_v4 ? AF_INET : AF_INET6, vip->addr.bytes + (vip->is_v4 ? 12 : 0),
+			  text, sizeof(text));
+		message("--vip %s is no address of this host, which drops packets to it until "
+			"'ip address add %s dev lo'",
+			text, text);
+	}
+}
+
 static int open_all(const struct options *options, struct counters *counters)
 {
 	int err;
@@ -66,8 +85,10 @@ static int open_all(const struct options *options, struct counters *counters)
 	if (err != 0)
 		goto close_kernel;
 	err = refresh() ? attachments_open(&state.attachments, &state.kernel, options->mode) : -EIO;
-	if (err == 0)
+	if (err == 0) {
+		vips_check(&options->policy.vips);
 		return 0;
+	}
 	local_close(state.local);
 close_kernel:
 	kernel_close(&state.kernel);

@@ -339,7 +339,7 @@ int exception_open(struct exception *exception, struct ports *ports, struct lane
 		.ports = ports,
 		.lanes = lanes,
 		.lanes_count = lanes_count,
-		.announcer = {.ports = ports},
+		.announcer = {.stations_count = ports->count},
 		.epoll_fd = -1,
 	};
 	if (!ports->kernel_pool)
@@ -356,6 +356,7 @@ int exception_open(struct exception *exception, struct ports *ports, struct lane
 		if (port_wants_exception(&ports->list[i]))
 			tap_make(exception, i);
 		answers |= ports->list[i].station.answers;
+		exception->announcer.stations[i] = ports->list[i].station;
 	}
 	if (exception->taps_count == 0 && !answers)
 		exception_close(exception);

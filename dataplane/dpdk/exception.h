@@ -3,7 +3,7 @@
 #ifndef SHUNT_DPDK_EXCEPTION_H
 #define SHUNT_DPDK_EXCEPTION_H
 
-#include "dataplane/dpdk/announce.h"
+#include "dataplane/session/announce.h"
 #include "dataplane/dpdk/lane.h"
 #include "dataplane/dpdk/port.h"
 

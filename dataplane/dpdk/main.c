@@ -260,6 +260,9 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		.run_dir = run_dir,
 		.engine = &dpdk_engine,
 		.context = &program->workers,
+		.why = config->engine == CONFIG_ENGINE_AUTO
+			       ? "`engine: auto`, and shunt-dpdk was started"
+			       : "`engine: dpdk` in the configuration",
 		.workers_count = program->workers.count,
 		.flows = program->flows.header ? &program->flows : NULL,
 	};

@@ -180,7 +180,8 @@ static int tables_receive(struct replay *replay, char *text, size_t text_bytes)
 		snprintf(text, text_bytes, "the arena holds no tables");
 		return -EPROTO;
 	}
-	err = attachment_answer(socket, replay->attachment, &replay->flows);
+	attach_prepare(&hello, ATTACH_REPORT);
+	err = attachment_answer(socket, &hello, replay->attachment, &replay->flows);
 	if (err)
 		snprintf(text, text_bytes, "the report is not taken: %s", strerror(-err));
 	return err;

@@ -55,22 +55,20 @@ void attachment_destroy(struct attachment *attachment)
 	free(attachment);
 }
 
-int attachment_answer(int socket, const struct attachment *attachment,
-		      const struct flow_tables *flows)
+int attachment_answer(int socket, struct attach_message *answer,
+		      const struct attachment *attachment, const struct flow_tables *flows)
 {
-	struct attach_message answer;
 	int fds[2] = {-1, -1};
 	int err;
 
-	attach_prepare(&answer, ATTACH_REPORT);
-	answer.epoch = attachment->arena.epoch;
-	answer.workers_count = attachment->report.workers_count;
+	answer->epoch = attachment->arena.epoch;
+	answer->workers_count = attachment->report.workers_count;
 	fds[0] = memory_reopen_read_only(attachment->report.fd);
 	if (fds[0] < 0)
 		return fds[0];
 	if (flows)
 		fds[1] = flow_tables_deposit(flows);
-	err = flows && fds[1] < 0 ? fds[1] : attach_send(socket, &answer, fds, flows ? 2 : 1);
+	err = flows && fds[1] < 0 ? fds[1] : attach_send(socket, answer, fds, flows ? 2 : 1);
 	if (fds[1] >= 0)
 		close(fds[1]);
 	close(fds[0]);

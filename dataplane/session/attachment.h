@@ -23,9 +23,11 @@ int attachment_create(int arena_fd, u32 workers_count, struct attachment **attac
 		      size_t text_bytes) __attribute__((warn_unused_result));
 void attachment_destroy(struct attachment *attachment);
 
-/* Answers an ATTACH_ARENA: a read-only descriptor of the report and the deposit of the flow
+/* Answers an ATTACH_ARENA with a REPORT that is prepared but for what follows from the attachment: a
+ * read-only descriptor of the report and the deposit of the flow
  * tables (NULL: there are none). Returns 0 or -errno. */
-int attachment_answer(int socket, const struct attachment *attachment,
-		      const struct flow_tables *flows) __attribute__((warn_unused_result));
+int attachment_answer(int socket, struct attach_message *answer,
+		      const struct attachment *attachment, const struct flow_tables *flows)
+	__attribute__((warn_unused_result));
 
 #endif

@@ -131,13 +131,17 @@ static bool release_pending(const struct session *session)
 /* Answers with the report of an arena that every worker has gone over to, flows and all. */
 static void answer(struct session *session)
 {
+	struct attach_message report;
 	int err;
 
 	if (!session->unanswered || session->socket < 0 ||
 	    !session->engine->all_at(session->context, session->newest) || flows_pending(session))
 		return;
 	session->unanswered = false;
-	err = attachment_answer(session->socket, session->newest, session->flows);
+	attach_prepare(&report, ATTACH_REPORT);
+	session->engine->describe(session->context, &report);
+	snprintf(report.text, sizeof(report.text), "%s", session->why);
+	err = attachment_answer(session->socket, &report, session->newest, session->flows);
 	if (!err)
 		return;
 	complain(session, "cannot answer shuntd: %s", strerror(-err));
@@ -349,6 +353,12 @@ void session_run(struct session *session)
 	answer(session);
 	elder_release(session);
 	timer_arm(session); /* also takes its readiness away */
+}
+
+void session_recall(struct session *session)
+{
+	hang_up(session, 0);
+	session_run(session);
 }
 
 int session_open(struct session *session)

@@ -35,7 +35,8 @@ struct session {
 	/* Set before session_open(). */
 	const char *run_dir;
 	const struct session_engine *engine;
-	void *context; /* the engine's */
+	void *context;   /* the engine's */
+	const char *why; /* it was chosen */
 	u32 workers_count;
 	struct flow_tables *flows; /* NULL: forward statelessly */
 	bool flows_in_use;         /* before the first arena already: they are cleared only later */
@@ -58,6 +59,9 @@ int session_open(struct session *session) __attribute__((warn_unused_result));
 
 /* Does what is due; never blocks. */
 void session_run(struct session *session);
+
+/* Calls shuntd anew, which so learns of ports that have changed. */
+void session_recall(struct session *session);
 
 /* The workers have to be stopped before. */
 void session_close(struct session *session);

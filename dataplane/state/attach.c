@@ -88,6 +88,7 @@ static void terminate(struct attach_message *message)
 
 		port->name[sizeof(port->name) - 1] = '\0';
 		port->kernel_name[sizeof(port->kernel_name) - 1] = '\0';
+		port->state[sizeof(port->state) - 1] = '\0';
 	}
 }
 

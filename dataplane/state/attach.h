@@ -5,7 +5,8 @@
  *     shuntd -> dataplane   ATTACH_ARENA   + arena descriptor (again whenever a new epoch starts),
  *                                          + flow tables of a dataplane that has gone, once, to
  *                                            one that said ATTACH_WANTS_FLOWS
- *     dataplane -> shuntd   ATTACH_REPORT  + report descriptor for that epoch, + flow tables to
+ *     dataplane -> shuntd   ATTACH_REPORT  how my ports carry traffic
+ *                                          + report descriptor for that epoch, + flow tables to
  *                                            keep for whoever comes next
  *     shuntd -> dataplane   ATTACH_REFUSED one sentence
  *
@@ -33,6 +34,7 @@ struct attach_port {
 	u8 gateway_mac[6]; /* fixed by the configuration; all zero: found in the kernel */
 	u16 mtu;           /* bytes of an IP packet */
 	u8 unused[2];
+	char state[64]; /* REPORT: how it carries traffic, for people */
 };
 
 struct attach_message {
@@ -46,7 +48,7 @@ struct attach_message {
 	char engine[16];
 	char version[32];
 	struct attach_port ports[ATTACH_PORTS_MAX];
-	char text[ATTACH_TEXT_MAX]; /* REFUSED */
+	char text[ATTACH_TEXT_MAX]; /* REFUSED: why; REPORT: why this engine */
 	u32 flags;                  /* HELLO: ATTACH_WANTS_FLOWS */
 };
 

@@ -6,17 +6,9 @@
 #include "dataplane/core/env.h"
 #include "dataplane/state/arena.h"
 #include "dataplane/state/flow_elder.h"
+#include "dataplane/state/recent.h"
 
-#define ENV_KEPT_MAX 64
-
-/* What a worker remembers for seconds, apart from flows; all zero: nothing yet. */
-struct env_recent {
-	struct fragment_bucket fragments[FRAGMENT_BUCKETS];
-	u32 told_ms[ENV_TOLD_CLASSES];
-	/* First fragments that came just now, for who waits for them; whoever looks, empties it. */
-	u32 kept_count;
-	u64 kept[ENV_KEPT_MAX];
-};
+_Static_assert(RECENT_TOLD_CLASSES == ENV_TOLD_CLASSES, "one table");
 
 struct env {
 	struct tables tables;
@@ -112,7 +104,7 @@ static inline struct fragment_bucket *env_fragment_bucket(const struct env *env,
 
 static inline void env_fragment_kept(const struct env *env, u64 datagram)
 {
-	if (env->recent->kept_count < ENV_KEPT_MAX)
+	if (env->recent->kept_count < RECENT_KEPT_MAX)
 		env->recent->kept[env->recent->kept_count++] = datagram;
 }
 

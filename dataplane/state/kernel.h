@@ -16,13 +16,17 @@
 #include "dataplane/core/packet.h"
 #include "dataplane/core/service.h"
 #include "dataplane/core/verdict.h"
+#include "dataplane/state/recent.h"
 
-#define KERNEL_ABI 1
+#define KERNEL_ABI 2
 #define KERNEL_SLOTS 2 /* generations that have room */
 #define KERNEL_PORTS_MAX 16
 #define KERNEL_WORKERS_MAX 128 /* pairs of a port and one of its receive queues */
 #define KERNEL_LINE_BYTES 64
-#define KERNEL_TOLD_CLASSES 1024
+#define KERNEL_HEARTBEAT_MS 25         /* without a sign of life, a worker is stalled */
+#define KERNEL_FALL_BACK_NS 1000000ull /* as long at least the program forwards then */
+#define KERNEL_STEERED_BYTES_MAX 3840  /* the longest frame that is given to a socket */
+#define KERNEL_PIN_DIR_MAX 128
 
 struct kernel_line {
 	u8 bytes[KERNEL_LINE_BYTES];
@@ -59,29 +63,52 @@ struct kernel_control {
 	u32 tick_ms;
 	u32 fixed; /* 1: time is fixed_ms, and a worker's tick what it says: a replay */
 	u64 fixed_ms;
+	/* Whose the program is, by its pin directory. Where this stands no version changes. */
+	char pin_dir[KERNEL_PIN_DIR_MAX] cache_aligned;
 	struct kernel_port ports[KERNEL_PORTS_MAX];
 	struct kernel_tables tables[KERNEL_SLOTS];
 } cache_aligned;
 
-/* Of one worker: a port's receive queue, which one packet at a time comes through. */
+_Static_assert(offsetof(struct kernel_control, pin_dir) == 64, "versions know each other by it");
+
+/* Why a worker that has a socket has its packets forwarded by the program. */
+enum kernel_why {
+	KERNEL_WHY_NOT,
+	KERNEL_WHY_NO_ROOM, /* the socket's process is slow: it had given no more buffers */
+	KERNEL_WHY_STALLED, /* it gave no sign of life for KERNEL_HEARTBEAT_MS */
+};
+
+/* Of one worker: a port's receive queue, which one packet at a time comes through.
+ *
+ * `credit` - `steered` buffers wait in the kernel for frames that the program gives to the socket,
+ * and in the socket's receive ring there is a place for each of them. The program gives none that
+ * `reserve` of them have to be left for: where a driver fills buffers before the program sees what is
+ * in them, it must never run out. */
 struct kernel_worker {
 	/* The program's own. */
 	u64 tick_ends_ms; /* tick is right until then */
 	u32 tick;
-	u32 unused_32;
-	u64 steered;     /* frames given to the socket, all told */
-	u64 fallen_back; /* frames that the socket's process had no room or no time for */
-	u8 unused[32];
+	u32 why;          /* enum kernel_why: of the last time that it fell back */
+	u64 resume_at_ns; /* 0: frames are steered; else not before then, by the exact clock */
+	u64 steered;      /* frames given to the socket, all told */
+	u64 fallen_back;  /* frames that were to be steered, and that the program forwarded */
+	u64 falls;        /* how often it began to do so */
+	u8 unused[16];
 	/* The process's: frames that the socket has been given room for, all told, and when its
-	 * worker last looked, in milliseconds of the kernel's clock. */
+	 * worker last looked, in milliseconds of the kernel's coarse clock. */
 	u64 credit cache_aligned;
 	u64 heartbeat_ms;
+	u32 steers;  /* 1: there is a socket */
+	u32 reserve; /* buffers to be left */
+	u32 resume;  /* buffers that there have to be again before it is steered again */
+	u32 unused_process;
+	u64 taken; /* frames that its worker has taken from the socket, all told */
+	u64 lost;  /* of those steered, what killed processes had not taken yet */
 } cache_aligned;
 
-/* What a worker remembers for seconds. Its beginning is struct env_recent's. */
+/* What a worker remembers for seconds: the program, and a user-space worker of the same queue. */
 struct kernel_recent {
-	struct fragment_bucket fragments[FRAGMENT_BUCKETS];
-	u32 told_ms[KERNEL_TOLD_CLASSES];
+	struct env_recent recent;
 } cache_aligned;
 
 /* Counters of one worker, one after the other: an entry for each verdict, then

@@ -11,7 +11,7 @@
 #include "dataplane/core/verdict.h"
 
 #define REPORT_MAGIC 0x0a74726f7065720aull
-#define REPORT_ABI 2
+#define REPORT_ABI 3
 #define REPORT_HEADER_BYTES 4096
 #define REPORT_WORKERS_MAX 128
 
@@ -31,6 +31,22 @@ struct report_traffic {
 	u64 bytes; /* of IP packets as they came in */
 };
 
+/* What carries a worker's traffic, and why not what is meant to. */
+enum report_carrier {
+	REPORT_CARRIER_THREAD,    /* a thread that polls the device */
+	REPORT_CARRIER_KERNEL,    /* the program in the kernel */
+	REPORT_CARRIER_COPY,      /* a thread, over an AF_XDP socket whose frames are copied */
+	REPORT_CARRIER_ZERO_COPY, /* the same, where the driver shares its memory */
+};
+
+enum report_why {
+	REPORT_WHY_SETTLED, /* it is what was chosen */
+	REPORT_WHY_NO_ROOM, /* the socket's thread is slow, and its buffers are full */
+	REPORT_WHY_STALLED, /* the socket's thread gives no sign of life */
+	REPORT_WHY_GONE,    /* the interface has gone, and perhaps come back: the socket is dead */
+	REPORT_WHY_GENERIC, /* the driver takes no XDP program, and the kernel's way is slow enough */
+};
+
 struct report_worker {
 	u64 heartbeat;        /* bursts begun, idle ones included */
 	u64 generation;       /* in use since before the present burst */
@@ -42,6 +58,13 @@ struct report_worker {
 	u64 kernel_lost;      /* such that the transmit queue did not take */
 	u64 core
 		cache_aligned; /* that it is pinned to, as the kernel numbers them; main thread's */
+	u64 carrier;           /* enum report_carrier; these too are the main thread's */
+	u64 why;               /* enum report_why */
+	u64 steered;           /* frames given to the socket since the program was loaded */
+	u64 fallen_back;       /* such that the program forwarded in the socket's stead */
+	u64 falls;             /* how often it began to */
+	u64 lost;              /* such that were in the socket of a process that was killed */
+	u64 starved;           /* frames that the socket's kernel side had no buffer or place for */
 	u64 verdicts[VERDICT_COUNT + 1] cache_aligned; /* the last: not settled, shown nowhere */
 	struct report_traffic traffic[] cache_aligned;
 } cache_aligned;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The process does what a worker does between packets: follows generations, sweeps, counts. It
- * sweeps the kernel's own flow tables: a store of either side may undo the other's, so that now and
- * then a flow is forgotten that began in the moment in which its place was cleared; none is ever
- * made up. While the process is away nothing sweeps, and the program takes expired entries for what
- * they are by their ages, which is all that a sweep would do. */
+ * sweeps the very tables that the program writes to, so it never clears what is not surely old
+ * (burst_sweep's `beside`), and reads the clock for each bucket: one that was read before a
+ * publication, which takes its time, would take the newest flows for the oldest. While the process
+ * is away nothing sweeps, and the program takes expired entries for what they are by their ages. */
 #include "dataplane/xdp/engine.h"
 
 #include <errno.h>
@@ -11,6 +11,9 @@
 #include <time.h>
 
 #include "dataplane/session/message.h"
+#include "dataplane/xdp/counts.h"
+
+#define ANNOUNCE_LOOK_MS 100
 
 static u64 now_ms(void)
 {
@@ -22,14 +25,20 @@ static u64 now_ms(void)
 
 /* --- Generations ---------------------------------------------------------------------- */
 
+/* kernel_publish() has waited for the last one's end. */
 static void generation_report(const struct engine *engine)
 {
 	const struct report *report = &engine->current->report;
 
-	for (u32 i = 0; i < report->workers_count; i++)
-		__atomic_store_n(
-			&report_worker(report, i)->generation, engine->tables.generation,
-			__ATOMIC_RELEASE); /* kernel_publish() has waited for the last one's end */
+	if (engine->workers) {
+		workers_tell(engine->workers, report, engine->tables.generation);
+		return;
+	}
+	for (u32 i = 0; i < report->workers_count; i++) {
+		report_worker(report, i)->carrier = REPORT_CARRIER_KERNEL;
+		__atomic_store_n(&report_worker(report, i)->generation, engine->tables.generation,
+				 __ATOMIC_RELEASE);
+	}
 }
 
 static u32 flow_buckets(const struct attachment *attachment)
@@ -42,7 +51,7 @@ static int root_publish(struct engine *engine, const struct attachment *attachme
 {
 	int err = arena_tables(&attachment->arena, offset, &engine->tables);
 
-	if (engine->current)
+	if (engine->current) /* the counters of the generation that is replaced may go with it */
 		kernel_count_up(engine->kernel, &engine->current->report);
 	if (!err)
 		err = kernel_publish(engine->kernel, &attachment->arena, &engine->tables,
@@ -61,24 +70,35 @@ static void publish_failed(struct engine *engine, const struct attachment *attac
 		strerror(-err));
 }
 
+static void attached_tell(struct engine *engine)
+{
+	struct attach_message hello;
+
+	engine->session->describe(engine, &hello);
+	for (u32 i = 0; i < hello.ports_count; i++)
+		message("engine %s on %s, %s", engine->session->name, hello.ports[i].kernel_name,
+			hello.ports[i].state);
+}
+
 /* The program goes onto the interfaces when it has tables: at no moment does it drop for want of
- * them. */
+ * them. Only then are its maps pinned, in place of those of a program that it has replaced: a crash
+ * at any moment leaves the last program that forwards. */
 static void attach_once(struct engine *engine)
 {
+	struct kernel *kernel = engine->kernel;
+
 	if (engine->attached || engine->failed)
 		return;
-	engine->failed = hooks_attach(engine->hooks, engine->kernel);
+	engine->failed = hooks_attach(engine->hooks, kernel);
+	if (!engine->failed && !kernel->resumed)
+		counts_up_pinned(kernel->pin_dir, &engine->current->report);
+	if (!engine->failed)
+		engine->failed = kernel_pin(kernel);
 	engine->attached = engine->failed == 0;
 	if (!engine->attached)
 		return;
-	for (u32 i = 0; i < engine->hooks->count; i++) {
-		const struct hook *hook = &engine->hooks->list[i];
-
-		message("engine xdp on %s, %s mode, %u queue%s, %s", hook->kernel_name,
-			hook->generic ? "generic" : "native", hook->queues_count,
-			hook->queues_count == 1 ? "" : "s",
-			hook->beside ? "beside other programs" : "alone there");
-	}
+	hooks_detach_others(engine->hooks, kernel->pin_dir);
+	attached_tell(engine);
 }
 
 static void follow(struct engine *engine)
@@ -92,8 +112,6 @@ static void follow(struct engine *engine)
 	err = root_publish(engine, attachment, offset);
 	if (err)
 		publish_failed(engine, attachment, err);
-	else
-		generation_report(engine);
 }
 
 /* --- The session's calls -------------------------------------------------------------- */
@@ -144,7 +162,7 @@ static void allow_flows(void *context, struct attachment *attachment, u32 flow_b
 {
 	struct engine *engine = context;
 
-	attachment->flow_buckets = flow_buckets;
+	__atomic_store_n(&attachment->flow_buckets, flow_buckets, __ATOMIC_RELEASE);
 	engine->kernel->control->flow_buckets = flow_buckets;
 }
 
@@ -169,39 +187,104 @@ const struct session_engine xdp_engine = {
 	.uses_elder = uses_elder,
 };
 
+/* --- Interfaces that change ----------------------------------------------------------- */
+
+/* One that has come back has no program. */
+static void attach_again(struct engine *engine)
+{
+	bool due = false;
+
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		due |= engine->hooks->list[i].ifindex != engine->hooks->list[i].on;
+	if (due && engine->attached && hooks_attach(engine->hooks, engine->kernel) == 0)
+		attached_tell(engine);
+}
+
+bool engine_follow_links(struct engine *engine)
+{
+	struct kernel_port ports[KERNEL_PORTS_MAX];
+	int err;
+
+	if (!hooks_follow(engine->hooks))
+		return false;
+	hooks_ports(engine->hooks, ports);
+	err = kernel_ports_write(engine->kernel, ports, engine->hooks->count);
+	if (err)
+		message("the program cannot be told of a changed interface: %s", strerror(-err));
+	attach_again(engine);
+	return true;
+}
+
 /* --- Housekeeping --------------------------------------------------------------------- */
 
-/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
-static void sweep(struct engine *engine, u64 now)
+static void sweep_worker(struct engine *engine, u32 worker, u64 buckets)
 {
 	const struct flow_tables *flows = &engine->kernel->flows;
-	u64 tick = flow_tick_of(now, flows->tick_ms);
+	struct env env = {
+		.tables = engine->tables,
+		.flows = flow_tables_of(flows, worker),
+		.flow_buckets = engine->kernel->control->flow_buckets,
+	};
+
+	engine->sweeps[worker].beside = true;
+	for (u64 k = 0; env.flow_buckets > 0 && k < buckets; k++) {
+		u64 tick = flow_tick_of(now_ms(), flows->tick_ms);
+
+		env.tick = (u8)(tick & FLOW_AGE_MASK);
+		burst_sweep(&engine->sweeps[worker], &env, tick,
+			    report_worker(&engine->current->report, worker));
+	}
+}
+
+/* As many buckets as keep a whole pass within half of FLOW_SWEEP_TICKS. */
+static void sweep(struct engine *engine)
+{
+	const struct flow_tables *flows = &engine->kernel->flows;
 	u64 pass_ms = (u64)flows->tick_ms * FLOW_SWEEP_TICKS / 2;
+	u64 now = now_ms();
 	u64 buckets = (u64)flows->buckets_count * (now - engine->swept_ms) / (pass_ms | 1) + 1;
-	struct env env = {.tables = engine->tables, .tick = (u8)(tick & FLOW_AGE_MASK)};
 
 	engine->swept_ms = now;
-	env.flow_buckets = engine->kernel->control->flow_buckets;
-	for (u32 i = 0; env.flow_buckets > 0 && i < flows->workers_count; i++) {
-		env.flows = flow_tables_of(flows, i);
-		for (u64 k = 0; k < buckets && k < flows->buckets_count; k++)
-			burst_sweep(&engine->sweeps[i], &env, tick,
-				    report_worker(&engine->current->report, i));
-	}
-	flows->header->last_tick = tick;
+	if (buckets > flows->buckets_count)
+		buckets = flows->buckets_count;
+	for (u32 i = 0; i < flows->workers_count; i++)
+		sweep_worker(engine, i, buckets);
+	flows->header->last_tick = flow_tick_of(now, flows->tick_ms);
+}
+
+static bool announcement_send(void *context, u32 port, const u8 *frame, u32 frame_bytes)
+{
+	const struct engine *engine = context;
+
+	return hook_send(&engine->hooks->list[port], engine->packet_socket, frame, frame_bytes);
+}
+
+/* Tells a segment whose the VIPs are, where that is ours to do. */
+static void announce(struct engine *engine)
+{
+	struct announcer *announcer = &engine->announcer;
+	u64 now = now_ms();
+
+	if (now < engine->announced_ms + ANNOUNCE_LOOK_MS)
+		return;
+	engine->announced_ms = now;
+	announcer->stations_count = engine->hooks->count;
+	for (u32 i = 0; i < engine->hooks->count; i++)
+		announcer->stations[i] = engine->kernel->control->ports[i].station;
+	announcer_run(announcer, engine->current, now, announcement_send, engine);
 }
 
 void engine_run(struct engine *engine)
 {
-	u64 now = now_ms();
-
 	if (!engine->current)
 		return;
 	follow(engine);
+	generation_report(engine);
 	kernel_count_up(engine->kernel, &engine->current->report);
 	for (u32 i = 0; i < engine->current->report.workers_count; i++)
 		report_worker(&engine->current->report, i)->heartbeat++;
 	if (engine->swept_ms == 0)
-		engine->swept_ms = now;
-	sweep(engine, now);
+		engine->swept_ms = now_ms();
+	sweep(engine);
+	announce(engine);
 }

@@ -5,11 +5,7 @@
  * There is room for two. Before one is written again, no packet may be using it: an update of a map
  * of maps returns only when every packet that began before it has ended, so after a flip the map of
  * the new slot is set once more to what it is, and that update's return is the end of the old
- * generation (docs/adr/0015-kernel-engine.md).
- *
- * Counters live as long as the maps, and reports as long as a process. What was added to a report
- * is noted beside each counter, in a second half of the map, so that the next process goes on
- * where this one ended. */
+ * generation (docs/adr/0015-kernel-engine.md). */
 #include "dataplane/xdp/kernel.h"
 
 #include <bpf/bpf.h>
@@ -24,11 +20,11 @@
 
 #include "bpf/shunt.skel.h"
 #include "dataplane/session/message.h"
+#include "dataplane/xdp/counts.h"
 
-_Static_assert(sizeof(struct kernel_count) == sizeof(struct report_traffic), "the same");
-
-static const char *const map_names[] = {"control", "workers", "recent",  "flows",  "arenas",
-					"counts",  "ports",   "sockets", "scratch"};
+/* What outlives the process. */
+static const char *const map_names[] = {"control", "workers", "recent", "flows",
+					"arenas",  "counts",  "ports",  "sockets"};
 
 #define MAPS_COUNT (sizeof(map_names) / sizeof(map_names[0]))
 
@@ -45,7 +41,7 @@ static struct bpf_map *map_of(const struct kernel *kernel, const char *name)
 	return bpf_object__find_map_by_name(kernel->skeleton->obj, name);
 }
 
-static void *map_memory(int fd, u64 bytes)
+void *kernel_map_memory(int fd, u64 bytes)
 {
 	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
@@ -59,49 +55,73 @@ static void pin_path(const char *pin_dir, const char *name, char *out, size_t ou
 	snprintf(out, out_bytes, "%s/%s", pin_dir, name);
 }
 
-const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id)
+int kernel_pinned_map(const char *pin_dir, const char *name)
 {
-	struct bpf_map_info info = {0};
-	__u32 info_bytes = sizeof(info);
-	const void *control = NULL;
 	char path[256];
 	int fd;
 
-	pin_path(pin_dir, "control", path, sizeof(path));
+	pin_path(pin_dir, name, path, sizeof(path));
 	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+const struct kernel_control *kernel_pinned_control(const char *pin_dir)
+{
+	struct bpf_map_info info = {0};
+	__u32 info_bytes = sizeof(info);
+	const struct kernel_control *control = MAP_FAILED;
+	int fd = kernel_pinned_map(pin_dir, "control");
+
 	if (fd < 0)
 		return NULL;
 	if (bpf_obj_get_info_by_fd(fd, &info, &info_bytes) == 0 &&
-	    info.value_size == sizeof(struct kernel_control))
-		control = mmap(NULL, sizeof(struct kernel_control), PROT_READ, MAP_SHARED, fd, 0);
+	    info.value_size == sizeof(*control))
+		control = mmap(NULL, sizeof(*control), PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
-	*map_id = info.id;
-	return control == MAP_FAILED ? NULL : control;
+	if (control == MAP_FAILED)
+		return NULL;
+	if (control->abi == KERNEL_ABI)
+		return control;
+	munmap((void *)(size_t)control, sizeof(*control));
+	return NULL;
 }
 
 static bool layout_fits(const struct kernel_control *control, const struct kernel_layout *layout)
 {
-	return control->abi == KERNEL_ABI && control->workers_count == layout->workers_count &&
+	return control->workers_count == layout->workers_count &&
 	       control->flow_tables_buckets ==
 		       flow_tables_buckets(layout->flows, layout->workers_count) &&
 	       control->tick_ms == flow_tick_ms(layout->flow_timeout_ms);
 }
 
+/* Whether a map of this name is pinned, and holds what this version's program expects. */
+static bool map_fits(const struct kernel *kernel, const char *pin_dir, const char *name)
+{
+	const struct bpf_map *wanted = map_of(kernel, name);
+	struct bpf_map_info info = {0};
+	__u32 info_bytes = sizeof(info);
+	int fd = kernel_pinned_map(pin_dir, name);
+	bool fits = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &info_bytes) == 0 &&
+		    info.type == bpf_map__type(wanted) &&
+		    info.key_size == bpf_map__key_size(wanted) &&
+		    info.value_size == bpf_map__value_size(wanted);
+
+	if (fd >= 0)
+		close(fd);
+	return fits;
+}
+
 /* Whether everything that is pinned is there, and laid out as we want it. */
-static bool pins_usable(const char *pin_dir, const struct kernel_layout *layout)
+static bool pins_usable(const struct kernel *kernel, const char *pin_dir,
+			const struct kernel_layout *layout)
 {
 	const struct kernel_control *control;
 	bool fits;
-	u32 id;
 
-	for (size_t i = 0; i < MAPS_COUNT; i++) {
-		char path[256];
-
-		pin_path(pin_dir, map_names[i], path, sizeof(path));
-		if (access(path, F_OK) < 0)
+	for (size_t i = 0; i < MAPS_COUNT; i++)
+		if (!map_fits(kernel, pin_dir, map_names[i]))
 			return false;
-	}
-	control = kernel_pinned_control(pin_dir, &id);
+	control = kernel_pinned_control(pin_dir);
 	fits = control && layout_fits(control, layout);
 	if (control)
 		munmap((void *)(size_t)control, sizeof(*control));
@@ -111,13 +131,11 @@ static bool pins_usable(const char *pin_dir, const struct kernel_layout *layout)
 static int maps_reuse(struct kernel *kernel, const char *pin_dir)
 {
 	for (size_t i = 0; i < MAPS_COUNT; i++) {
-		char path[256];
-		int fd, err;
+		int fd = kernel_pinned_map(pin_dir, map_names[i]);
+		int err;
 
-		pin_path(pin_dir, map_names[i], path, sizeof(path));
-		fd = bpf_obj_get(path);
 		if (fd < 0)
-			return -errno;
+			return fd;
 		err = bpf_map__reuse_fd(map_of(kernel, map_names[i]), fd);
 		close(fd);
 		if (err)
@@ -146,12 +164,12 @@ static int maps_open(struct kernel *kernel, const struct kernel_layout *layout)
 	u64 tick = flow_tick_of(now_ms(), flow_tick_ms(layout->flow_timeout_ms));
 	int err;
 
-	kernel->control =
-		map_memory(bpf_map__fd(kernel->skeleton->maps.control), sizeof(*kernel->control));
-	kernel->workers = map_memory(bpf_map__fd(kernel->skeleton->maps.workers),
-				     sizeof(*kernel->workers) * KERNEL_WORKERS_MAX);
-	kernel->recent = map_memory(bpf_map__fd(kernel->skeleton->maps.recent),
-				    sizeof(*kernel->recent) * layout->workers_count);
+	kernel->control = kernel_map_memory(bpf_map__fd(kernel->skeleton->maps.control),
+					    sizeof(*kernel->control));
+	kernel->workers = kernel_map_memory(bpf_map__fd(kernel->skeleton->maps.workers),
+					    sizeof(*kernel->workers) * KERNEL_WORKERS_MAX);
+	kernel->recent = kernel_map_memory(bpf_map__fd(kernel->skeleton->maps.recent),
+					   sizeof(*kernel->recent) * layout->workers_count);
 	if (flows_fd < 0 || !kernel->control || !kernel->workers || !kernel->recent)
 		return -errno;
 	err = flow_tables_open_kernel(flows_fd, layout->workers_count, buckets,
@@ -171,18 +189,29 @@ static void control_write(struct kernel *kernel, const struct kernel_layout *lay
 		control->workers_count = layout->workers_count;
 		control->flow_tables_buckets = kernel->flows.buckets_count;
 		control->tick_ms = kernel->flows.tick_ms;
+		snprintf(control->pin_dir, sizeof(control->pin_dir), "%s",
+			 kernel->pin_dir ? kernel->pin_dir : "");
 	}
-	memcpy(control->ports, layout->ports, layout->ports_count * sizeof(control->ports[0]));
-	control->ports_count = layout->ports_count;
+	for (u32 i = 0; i < layout->workers_count; i++)
+		kernel->workers[i].steers = 0; /* to sockets that went with their process */
 }
 
-/* Where frames go out that are to leave by another port than they came in by. */
-static int ports_write(const struct kernel *kernel, const struct kernel_layout *layout)
+/* The map has to hold the new interface before a packet is sent there; it refuses what takes no
+ * frames from a program. */
+int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u32 ports_count)
 {
-	for (u32 i = 0; i < layout->ports_count; i++)
-		if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.ports), &i,
-					&layout->ports[i].ifindex, BPF_ANY) < 0)
+	int map_fd = bpf_map__fd(kernel->skeleton->maps.ports);
+
+	for (u32 i = 0; i < ports_count; i++) {
+		u32 ifindex = ports[i].ifindex;
+
+		if (ifindex && bpf_map_update_elem(map_fd, &i, &ifindex, BPF_ANY) < 0)
 			return -errno;
+		if (!ifindex)
+			bpf_map_delete_elem(map_fd, &i);
+		kernel->control->ports[i] = ports[i];
+	}
+	__atomic_store_n(&kernel->control->ports_count, ports_count, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -199,8 +228,7 @@ static void slot_close(struct kernel_slot *slot)
 	*slot = (struct kernel_slot){.arena_fd = -1, .counts_fd = -1};
 }
 
-/* The inner map at a place of an outer one, and its bytes; -errno where there is none. */
-static int inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes)
+int kernel_inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes)
 {
 	struct bpf_map_info info = {0};
 	__u32 info_bytes = sizeof(info);
@@ -226,14 +254,15 @@ static void slots_resume(struct kernel *kernel)
 	for (u32 i = 0; i < KERNEL_SLOTS; i++) {
 		struct kernel_slot *slot = &kernel->slots[i];
 
-		slot->arena_fd = inner_open(bpf_map__fd(kernel->skeleton->maps.arenas), i,
-					    KERNEL_LINE_BYTES, &slot->arena_bytes);
-		slot->counts_fd = inner_open(bpf_map__fd(kernel->skeleton->maps.counts), i,
-					     sizeof(struct kernel_count), &slot->counts_bytes);
+		slot->arena_fd = kernel_inner_open(bpf_map__fd(kernel->skeleton->maps.arenas), i,
+						   KERNEL_LINE_BYTES, &slot->arena_bytes);
+		slot->counts_fd =
+			kernel_inner_open(bpf_map__fd(kernel->skeleton->maps.counts), i,
+					  sizeof(struct kernel_count), &slot->counts_bytes);
 		if (slot->arena_fd >= 0)
-			slot->arena = map_memory(slot->arena_fd, slot->arena_bytes);
+			slot->arena = kernel_map_memory(slot->arena_fd, slot->arena_bytes);
 		if (slot->counts_fd >= 0)
-			slot->counts = map_memory(slot->counts_fd, slot->counts_bytes);
+			slot->counts = kernel_map_memory(slot->counts_fd, slot->counts_bytes);
 		slot->counters_count = kernel->control->tables[i].counters_count;
 		if (!slot->arena || !slot->counts)
 			slot_close(slot);
@@ -242,7 +271,7 @@ static void slots_resume(struct kernel *kernel)
 
 static void load_tell(int err)
 {
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM) /* the verifier says EACCES */
 		message("the kernel refuses BPF to this user (%s): run as root, or with "
 			"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
 			strerror(-err));
@@ -258,6 +287,22 @@ static void load_tell(int err)
 			strerror(-err));
 }
 
+int kernel_probe(void)
+{
+	const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "shunt_probe", "Dual BSD/GPL", pass, 2, NULL);
+	int err = fd < 0 ? -errno : 0;
+
+	if (err)
+		load_tell(err);
+	else
+		close(fd);
+	return err;
+}
+
 int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
 {
 	int err = -ENOMEM;
@@ -268,19 +313,20 @@ int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const
 	kernel->skeleton = shunt_bpf__open();
 	if (!kernel->skeleton)
 		goto tell;
-	kernel->resumed = pin_dir && pins_usable(pin_dir, layout);
+	kernel->resumed = pin_dir && pins_usable(kernel, pin_dir, layout);
 	err = kernel->resumed ? maps_reuse(kernel, pin_dir) : maps_size(kernel, layout);
 	if (!err)
 		err = shunt_bpf__load(kernel->skeleton);
 	if (!err)
 		err = maps_open(kernel, layout);
-	if (!err)
-		err = ports_write(kernel, layout);
 	if (err)
 		goto tell;
 	if (kernel->resumed)
 		slots_resume(kernel);
 	control_write(kernel, layout);
+	err = kernel_ports_write(kernel, layout->ports, layout->ports_count);
+	if (err)
+		goto tell;
 	return 0;
 tell:
 	load_tell(err);
@@ -311,6 +357,14 @@ void kernel_close(struct kernel *kernel)
 }
 
 /* --- Pins ----------------------------------------------------------------------------- */
+
+bool kernel_pinned(const char *pin_dir)
+{
+	char path[256];
+
+	pin_path(pin_dir, "control", path, sizeof(path));
+	return access(path, F_OK) == 0;
+}
 
 bool kernel_unpin(const char *pin_dir)
 {
@@ -375,7 +429,7 @@ static int arena_room(struct kernel *kernel, u32 at, u64 arena_bytes)
 		close(slot->arena_fd);
 	slot->arena_fd = fd;
 	slot->arena_bytes = arena_bytes;
-	slot->arena = map_memory(fd, arena_bytes);
+	slot->arena = kernel_map_memory(fd, arena_bytes);
 	if (!slot->arena)
 		return -ENOMEM;
 	return bpf_map_update_elem(outer_fd, &at, &fd, BPF_ANY) < 0 ? -errno : 0;
@@ -417,7 +471,7 @@ static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 	slot->counts_bytes = entries * sizeof(struct kernel_count);
 	slot->counters_count = counters_count;
 	slot->counts_serial = shared ? other->counts_serial : kernel->counts_made;
-	slot->counts = map_memory(fd, slot->counts_bytes);
+	slot->counts = kernel_map_memory(fd, slot->counts_bytes);
 	if (!slot->counts)
 		return -ENOMEM;
 	return bpf_map_update_elem(outer_fd, &at, &fd, BPF_ANY) < 0 ? -errno : 0;
@@ -473,7 +527,7 @@ static void root_write(struct kernel_tables *root, const struct arena_view *aren
 	memcpy(root->prefixes, tables->prefixes, sizeof(root->prefixes));
 }
 
-/* Waits until no packet uses what was active before. */
+/* An update of a map of maps returns when every packet that began before it has ended. */
 static int grace(struct kernel *kernel, u32 at)
 {
 	int fd = kernel->slots[at].arena_fd;
@@ -481,6 +535,12 @@ static int grace(struct kernel *kernel, u32 at)
 	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.arenas), &at, &fd, BPF_ANY) < 0)
 		return -errno;
 	return 0;
+}
+
+void kernel_settle(struct kernel *kernel)
+{
+	if (kernel->control->active < KERNEL_SLOTS)
+		(void)!grace(kernel, kernel->control->active);
 }
 
 int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
@@ -503,48 +563,13 @@ int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 
 /* --- Counters ------------------------------------------------------------------------- */
 
-static void count_up(u64 *to, u64 now, u64 *told)
-{
-	*to += now - *told;
-	*told = now;
-}
-
-static void worker_count_up(struct kernel_count *now, struct kernel_count *told, u32 counters_count,
-			    struct report_worker *report)
-{
-	for (u32 i = 0; i < VERDICT_COUNT; i++)
-		count_up(&report->verdicts[i], now[i].packets, &told[i].packets);
-	count_up(&report->flows_unplaced, now[KERNEL_COUNT_UNPLACED].packets,
-		 &told[KERNEL_COUNT_UNPLACED].packets);
-	for (u32 i = 0; i < counters_count; i++) {
-		u32 at = KERNEL_COUNT_TRAFFIC + i;
-
-		count_up(&report->traffic[i].packets, now[at].packets, &told[at].packets);
-		count_up(&report->traffic[i].bytes, now[at].bytes, &told[at].bytes);
-	}
-}
-
-static void slot_count_up(const struct kernel *kernel, const struct kernel_slot *slot,
-			  const struct report *report)
-{
-	u32 stride = kernel_counts_stride(slot->counters_count);
-	u64 half = counts_half(kernel, slot->counters_count);
-	u32 counters = slot->counters_count < report->counters_count ? slot->counters_count
-								     : report->counters_count;
-
-	for (u32 i = 0; i < kernel->control->workers_count && i < report->workers_count; i++) {
-		struct kernel_count *now = slot->counts + (u64)i * stride;
-
-		worker_count_up(now, now + half, counters, report_worker(report, i));
-	}
-}
-
 /* Of both slots, which mostly share their counters: the second time there is nothing to add. */
 void kernel_count_up(struct kernel *kernel, const struct report *report)
 {
 	for (u32 i = 0; i < KERNEL_SLOTS; i++)
 		if (kernel->slots[i].counts)
-			slot_count_up(kernel, &kernel->slots[i], report);
+			counts_up(kernel->slots[i].counts, kernel->control->workers_count,
+				  kernel->slots[i].counters_count, report);
 }
 
 /* --- For replays ---------------------------------------------------------------------- */

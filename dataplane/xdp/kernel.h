@@ -42,6 +42,9 @@ struct kernel_layout {
 	u64 flow_timeout_ms;
 };
 
+/* Whether this kernel takes a program from this user. Returns 0, or -errno after a message. */
+int kernel_probe(void) __attribute__((warn_unused_result));
+
 /* Loads the program over the maps that are pinned, where they are laid out likewise, else over new
  * ones. Returns 0, or -errno after a message that says why. */
 int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
@@ -54,11 +57,26 @@ void kernel_close(struct kernel *kernel);
  * -errno after a message. */
 int kernel_pin(struct kernel *kernel) __attribute__((warn_unused_result));
 
+/* The inner map at a place of an outer one, and its bytes; -errno where there is none. */
+int kernel_inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes);
+
+/* Maps a map's values, to be read and written; NULL where that fails. */
+void *kernel_map_memory(int fd, u64 bytes);
+
+/* One of the maps that are pinned, or -errno; and the control structure of a program of this
+ * version, or NULL, to be unmapped by munmap(). */
+int kernel_pinned_map(const char *pin_dir, const char *name);
+const struct kernel_control *kernel_pinned_control(const char *pin_dir);
+
+/* Whether anything is pinned there. */
+bool kernel_pinned(const char *pin_dir);
+
 /* Removes what kernel_pin() made. Returns whether there was anything. */
 bool kernel_unpin(const char *pin_dir);
 
-/* Maps the control structure that is pinned, or returns NULL. To be unmapped by munmap(). */
-const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map_id);
+/* Writes where its ports are, of which an interface may have come anew. Returns 0 or -errno. */
+int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u32 ports_count)
+	__attribute__((warn_unused_result));
 
 /* Publishes a generation: copies what it leads to, flips, and waits until no packet uses the one
  * before. Counters that it does not share with the one before that go: kernel_count_up() first.
@@ -66,6 +84,10 @@ const struct kernel_control *kernel_pinned_control(const char *pin_dir, u32 *map
 int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 		   const struct tables *tables, u32 flow_buckets)
 	__attribute__((warn_unused_result));
+
+/* Waits until every packet has ended that began under what the control structure and the workers' said
+ * before. */
+void kernel_settle(struct kernel *kernel);
 
 /* Adds to the report what the program has counted since the last time. */
 void kernel_count_up(struct kernel *kernel, const struct report *report);

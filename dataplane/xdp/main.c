@@ -4,6 +4,8 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +13,9 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -22,6 +26,8 @@
 #include "dataplane/xdp/engine.h"
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/replay.h"
+
+#define LIBXDP_DIR "/sys/fs/bpf/xdp"
 
 static bool verbose;
 
@@ -46,8 +52,9 @@ static int config_read(const char *path, struct config **config)
 
 static int config_suits(const struct config_dataplane *config)
 {
-	if (config->engine != CONFIG_ENGINE_AUTO && config->engine != CONFIG_ENGINE_XDP) {
-		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp`",
+	if (config->engine == CONFIG_ENGINE_DPDK) {
+		message("the configuration asks for the engine %s; shunt-xdp is `engine: xdp` or "
+			"`engine: af_xdp`",
 			config_engine_name(config->engine));
 		return EX_DATAERR;
 	}
@@ -61,15 +68,26 @@ static int config_suits(const struct config_dataplane *config)
 
 /* --- The pin directory ---------------------------------------------------------------- */
 
+/* Whether the folder is, or would be made, in a BPF file system. */
+static bool dir_in_bpf(const char *dir)
+{
+	struct statfs info;
+	char parent[KERNEL_PIN_DIR_MAX];
+
+	snprintf(parent, sizeof(parent), "%s", dir);
+	return statfs(access(dir, F_OK) == 0 ? dir : dirname(parent), &info) == 0 &&
+	       info.f_type == BPF_FS_MAGIC;
+}
+
 /* Holds the lock of the one process that looks after the tables there. */
 static int pins_lock(const char *dir)
 {
 	int fd;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		message("cannot make %s (%s): mount a BPF file system there (mount -t bpf bpf "
-			"/sys/fs/bpf), or name another folder of one with --pin-dir",
-			dir, strerror(errno));
+	if (!dir_in_bpf(dir) || (mkdir(dir, 0700) < 0 && errno != EEXIST)) {
+		message("cannot keep tables in %s, which has to be in a BPF file system: mount one (mount "
+			"-t bpf bpf /sys/fs/bpf), or name a folder of one with --pin-dir",
+			dir);
 		return -1;
 	}
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -88,21 +106,18 @@ static int pins_lock(const char *dir)
 
 static int detach(const char *dir)
 {
-	const struct kernel_control *control;
-	bool any = false;
-	u32 map_id;
+	bool pinned = access(dir, F_OK) == 0;
+	bool any;
 
-	if (access(dir, F_OK) < 0) {
-		message("nothing to detach: there is no %s", dir);
-		return EX_OK;
-	}
-	if (pins_lock(dir) < 0)
+	if (pinned && pins_lock(dir) < 0)
 		return EX_TEMPFAIL;
-	control = kernel_pinned_control(dir, &map_id);
-	for (u32 i = 0; control && i < control->ports_count && i < KERNEL_PORTS_MAX; i++)
-		any |= hook_detach(control->ports[i].ifindex, map_id);
+	any = hooks_detach_others(NULL, dir);
 	any |= kernel_unpin(dir);
-	rmdir(dir);
+	if (pinned && rmdir(dir) < 0) {
+		message("%s is not empty, and stays: %s", dir, strerror(errno));
+		return EX_OSERR;
+	}
+	rmdir(LIBXDP_DIR); /* which that makes, and makes again: left only where it holds something */
 	message(any ? "the program is off its interfaces, and its tables are gone"
 		    : "nothing to detach");
 	return EX_OK;
@@ -114,8 +129,11 @@ struct program {
 	struct hooks hooks;
 	struct kernel kernel;
 	struct engine engine;
+	struct workers workers;
 	struct session session;
-	int signal_fd, timer_fd;
+	bool sockets;  /* the engine is af_xdp */
+	char why[400]; /* it is what it is */
+	int signal_fd, timer_fd, links_fd;
 };
 
 static int signals_open(void)
@@ -144,10 +162,11 @@ static int timer_open(void)
 /* Sleeps until a signal asks for the end. */
 static int loop(struct program *program)
 {
-	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_TIMER };
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_TIMER, EVENT_LINKS };
 	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
 	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
 	struct epoll_event timer_event = {.events = EPOLLIN, .data.u32 = EVENT_TIMER};
+	struct epoll_event links_event = {.events = EPOLLIN, .data.u32 = EVENT_LINKS};
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event;
 	u64 expirations;
@@ -155,7 +174,8 @@ static int loop(struct program *program)
 	if (epoll_fd < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->session.epoll_fd, &session_event) < 0 ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->timer_fd, &timer_event) < 0) {
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->timer_fd, &timer_event) < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->links_fd, &links_event) < 0) {
 		message("cannot wait for events: %s", strerror(errno));
 		return EX_OSERR;
 	}
@@ -170,22 +190,52 @@ static int loop(struct program *program)
 		if (count == 1 && event.data.u32 == EVENT_TIMER &&
 		    read(program->timer_fd, &expirations, sizeof(expirations)) > 0)
 			engine_run(&program->engine);
+		if (count == 1 && event.data.u32 == EVENT_LINKS) {
+			hooks_watch_drain(program->links_fd);
+			if (engine_follow_links(&program->engine))
+				session_recall(&program->session);
+		}
 	}
 	close(epoll_fd);
 	return program->engine.failed ? EX_UNAVAILABLE : EX_OK;
 }
 
-static int forward(struct program *program, const struct options *options)
+/* What announces VIPs; -1 where that is not to be, or can't be, which is said. */
+static int packet_socket_open(const struct config_dataplane *config)
+{
+	bool answers = false;
+	int fd = -1;
+
+	for (size_t i = 0; i < config->interfaces_count; i++)
+		answers |= config->interfaces[i].answer == CONFIG_ANSWER_ARP;
+	if (answers)
+		fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (answers && fd < 0)
+		message("VIPs are answered for, but not announced (%s): run as root, or with "
+			"CAP_NET_RAW",
+			strerror(errno));
+	return fd;
+}
+
+static int forward(struct program *program, const struct options *options,
+		   const struct config_dataplane *config)
 {
 	struct session *session = &program->session;
 	int status;
 
-	program->engine = (struct engine){.kernel = &program->kernel, .hooks = &program->hooks};
+	program->engine = (struct engine){
+		.kernel = &program->kernel,
+		.hooks = &program->hooks,
+		.workers = program->sockets ? &program->workers : NULL,
+		.session = program->sockets ? &af_xdp_engine : &xdp_engine,
+		.packet_socket = packet_socket_open(config),
+	};
 	*session = (struct session){
 		.run_dir = options->run_dir,
-		.engine = &xdp_engine,
+		.engine = program->engine.session,
 		.context = &program->engine,
 		.workers_count = program->kernel.control->workers_count,
+		.why = program->why,
 		.flows = options->no_flows ? NULL : &program->kernel.flows,
 		.flows_in_use = program->kernel.resumed,
 		.flows_settled = true, /* they are pinned, not deposited */
@@ -195,11 +245,44 @@ static int forward(struct program *program, const struct options *options)
 		return EX_OSERR;
 	}
 	status = loop(program);
+	if (program->sockets) {
+		workers_stop(&program->workers, &program->kernel);
+		engine_run(&program->engine); /* counts the last packets */
+	}
 	if (program->engine.attached)
 		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
 			"off)");
 	session_close(session);
+	announcer_free(&program->engine.announcer);
 	return status;
+}
+
+/* af_xdp, where it is asked for or can be. Nothing has been changed yet. */
+static int engine_choose(struct program *program, const struct options *options,
+			 const struct config_dataplane *config)
+{
+	char text[300];
+	int err;
+
+	snprintf(program->why, sizeof(program->why), "`engine: %s` in the configuration",
+		 config_engine_name(config->engine));
+	if (config->engine == CONFIG_ENGINE_XDP)
+		return EX_OK;
+	err = workers_open(&program->workers, &program->hooks, options->buffers_count,
+			   options->busy_poll, text, sizeof(text));
+	program->sockets = err == 0;
+	if (err && config->engine == CONFIG_ENGINE_AF_XDP) {
+		message("%s", text);
+		return EX_UNAVAILABLE;
+	}
+	if (config->engine == CONFIG_ENGINE_AUTO)
+		snprintf(program->why, sizeof(program->why),
+			 err ? "`engine: auto`, and %s"
+			     : "`engine: auto`, and shunt-xdp was started where sockets can be%s",
+			 err ? text : "");
+	if (err)
+		message("engine xdp: %s", program->why);
+	return EX_OK;
 }
 
 static int kernel_prepare(struct program *program, const struct options *options,
@@ -212,14 +295,23 @@ static int kernel_prepare(struct program *program, const struct options *options
 		.flows = config->flows,
 		.flow_timeout_ms = config->flow_timeout_ms,
 	};
+	int err = 0;
 
 	layout.workers_count = hooks_ports(&program->hooks, ports);
 	if (kernel_open(&program->kernel, &layout, options->pin_dir) < 0)
 		return EX_UNAVAILABLE;
 	if (program->kernel.resumed)
 		message("goes on with the tables and flows in %s", options->pin_dir);
-	if (kernel_pin(&program->kernel) < 0)
+	else if (kernel_pinned(options->pin_dir))
+		message("begins without flows: the tables in %s are of another version, or of other "
+			"`flows:`, `flow_timeout:`, interfaces or receive queues",
+			options->pin_dir);
+	if (program->sockets)
+		err = workers_join_kernel(&program->workers, &program->kernel);
+	if (err) {
+		message("the sockets cannot be handed to the program: %s", strerror(-err));
 		return EX_UNAVAILABLE;
+	}
 	return EX_OK;
 }
 
@@ -232,15 +324,20 @@ static int serve(const struct options *options, const struct config_dataplane *c
 		return status;
 	program.signal_fd = signals_open();
 	program.timer_fd = timer_open();
-	if (program.signal_fd < 0 || program.timer_fd < 0) {
+	program.links_fd = hooks_watch();
+	if (program.signal_fd < 0 || program.timer_fd < 0 || program.links_fd < 0) {
 		message("cannot receive signals: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	if (hooks_find(&program.hooks, config) < 0 || pins_lock(options->pin_dir) < 0)
+	if (hooks_find(&program.hooks, config, options->pin_dir) < 0 || kernel_probe() < 0 ||
+	    pins_lock(options->pin_dir) < 0)
 		return EX_UNAVAILABLE;
-	status = kernel_prepare(&program, options, config);
+	status = engine_choose(&program, options, config);
 	if (status == EX_OK)
-		status = forward(&program, options);
+		status = kernel_prepare(&program, options, config);
+	if (status == EX_OK)
+		status = forward(&program, options, config);
+	workers_close(&program.workers);
 	if (program.kernel.skeleton)
 		kernel_close(&program.kernel);
 	return status;

@@ -7,6 +7,7 @@
 
 #include "dataplane/session/message.h"
 #include "dataplane/state/arena.h"
+#include "dataplane/xdp/queue.h"
 #include "version.h"
 
 #define RUN_DIR "/run/shunt"
@@ -18,6 +19,8 @@ enum {
 	OPTION_NO_FLOWS,
 	OPTION_DETACH,
 	OPTION_VERBOSE,
+	OPTION_BUFFERS,
+	OPTION_BUSY_POLL,
 	OPTION_REPLAY,
 	OPTION_ATTACH_FD,
 	OPTION_TRACE_FD,
@@ -27,16 +30,22 @@ enum {
 
 static const char help[] =
 	"usage: shunt-xdp -f FILE [--run-dir DIR] [--pin-dir DIR] [--no-flows] [--verbose]\n"
+	"                 [--buffers N] [--busy-poll]\n"
 	"       shunt-xdp --detach [--pin-dir DIR]\n"
 	"       shunt-xdp --replay -f FILE --attach-fd N --trace-fd N --in PCAP --out PCAP\n"
-	"Forwards packets to the backends that shuntd publishes, by a program in the kernel. The\n"
-	"program stays when this process ends, and forwards on with the tables it has.\n"
+	"Forwards packets to the backends that shuntd publishes: by a program in the kernel, or by\n"
+	"workers to which that steers what is for a service (`engine: af_xdp`). The program stays when\n"
+	"this process ends, and forwards on with the tables it has.\n"
 	"\n"
 	"  -f, --config FILE  the configuration; only its section `dataplane` is used\n"
 	"  --run-dir DIR      where shuntd listens (" RUN_DIR ")\n"
 	"  --pin-dir DIR      where the tables outlive the process (" PIN_DIR ")\n"
 	"  --detach           take the program off and remove all that this program made\n"
 	"  --no-flows         a diagnosis: remember no flow, follow the Maglev tables alone\n"
+	"  --buffers N        packet buffers for each receive queue of `engine: af_xdp`, 4 KiB each: a\n"
+	"                     power of two, 128 to 16384 (4096)\n"
+	"  --busy-poll        workers never sleep, and the kernel polls devices for them: less delay,\n"
+	"                     a whole core for each\n"
 	"  --verbose          print what libbpf and the kernel's verifier say\n"
 	"  --help, --version\n"
 	"\n"
@@ -53,6 +62,8 @@ static const struct option long_options[] = {
 	{"pin-dir", required_argument, NULL, OPTION_PIN_DIR},
 	{"no-flows", no_argument, NULL, OPTION_NO_FLOWS},
 	{"detach", no_argument, NULL, OPTION_DETACH},
+	{"buffers", required_argument, NULL, OPTION_BUFFERS},
+	{"busy-poll", no_argument, NULL, OPTION_BUSY_POLL},
 	{"verbose", no_argument, NULL, OPTION_VERBOSE},
 	{"replay", no_argument, NULL, OPTION_REPLAY},
 	{"attach-fd", required_argument, NULL, OPTION_ATTACH_FD},
@@ -77,6 +88,21 @@ static bool descriptor_parse(const char *text, int *fd)
 	return true;
 }
 
+static bool buffers_parse(const char *text, u32 *count)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0' || value < QUEUE_BUFFERS_MIN ||
+	    value > QUEUE_BUFFERS_MAX || (value & (value - 1)) != 0) {
+		message("--buffers takes a power of two from %u to %u, not `%s`", QUEUE_BUFFERS_MIN,
+			QUEUE_BUFFERS_MAX, text);
+		return false;
+	}
+	*count = (u32)value;
+	return true;
+}
+
 /* One option; OPTIONS_RUN means "go on". */
 static enum options_outcome option_take(int option, struct options *options)
 {
@@ -98,6 +124,11 @@ static enum options_outcome option_take(int option, struct options *options)
 		return OPTIONS_RUN;
 	case OPTION_VERBOSE:
 		options->verbose = true;
+		return OPTIONS_RUN;
+	case OPTION_BUFFERS:
+		return buffers_parse(optarg, &options->buffers_count) ? OPTIONS_RUN : OPTIONS_WRONG;
+	case OPTION_BUSY_POLL:
+		options->busy_poll = true;
 		return OPTIONS_RUN;
 	case OPTION_REPLAY:
 		options->replay = true;
@@ -151,6 +182,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
 	*options = (struct options){
 		.run_dir = RUN_DIR,
 		.pin_dir = PIN_DIR,
+		.buffers_count = QUEUE_BUFFERS,
 		.attach_fd = -1,
 		.trace_fd = -1,
 	};

@@ -12,6 +12,8 @@ struct options {
 	bool no_flows;
 	bool detach;
 	bool verbose;
+	bool busy_poll;
+	u32 buffers_count; /* of each receive queue with a socket */
 	bool replay;
 	/* Of a replay. */
 	const char *in_path, *out_path;

@@ -118,8 +118,9 @@ static int tables_take(struct replay *replay)
 	if (!err)
 		err = kernel_publish(&replay->kernel, &replay->attachment->arena,
 				     &replay->env.tables, replay->kernel.flows.buckets_count);
+	attach_prepare(&hello, ATTACH_REPORT);
 	if (!err)
-		err = attachment_answer(replay->options->attach_fd, replay->attachment,
+		err = attachment_answer(replay->options->attach_fd, &hello, replay->attachment,
 					&replay->kernel.flows);
 	if (!err)
 		return EX_OK;

@@ -281,8 +281,8 @@ static void worker_same(const struct world *world, u32 i)
 		   "the kernel", i);
 	recent_same(world, core, burst->workers[i].recent.fragments,
 		    burst->workers[i].recent.told_ms, "the burst", i);
-	recent_same(world, core, kernel->recent[i].fragments, kernel->recent[i].told_ms,
-		    "the kernel", i);
+	recent_same(world, core, kernel->recent[i].recent.fragments,
+		    kernel->recent[i].recent.told_ms, "the kernel", i);
 	counters_same(world, &burst->report, "the burst", i);
 	counters_same(world, &world->kernel_report, "the kernel", i);
 }

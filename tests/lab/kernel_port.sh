@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: BSD-2-Clause
-# The lab with the balancer on an interface of the kernel (net_af_packet) in place of the demo's
-# net_tap: to be sourced after topology.sh.
+# The lab with the balancer on an interface of the kernel (net_af_packet, or an engine in the
+# kernel) in place of the demo's net_tap: to be sourced after topology.sh.
 
 # The wire between router and balancer: an interface of the balancer's kernel, addresses and
 # all. The router finds it by ARP and ND; only the VIPs' routes are static.
@@ -25,6 +25,7 @@ lab_kernel_port() {
 		route add $LAB_VIP_V4/32 via 10.0.9.1
 		route add $LAB_VIP_V6/128 via 2001:db8:9::1
 	END
+	[[ $LAB_ENGINE == dpdk ]] || lab_native router to-lb
 }
 
 # lab_web_config SED-OPTIONS..: the demo's configuration, changed so, with its web services alone,
@@ -36,7 +37,10 @@ lab_web_config() {
 }
 
 lab_kernel_config() {
-	lab_web_config -e '/mac: /d' -e '/mtu: /d' -e 's/net_tap0,iface=lb0/net_af_packet0,iface=up0/'
+	local device=net_af_packet0,iface=up0
+	[[ $LAB_ENGINE == dpdk ]] || device=up0
+	lab_web_config -e '/mac: /d' -e '/mtu: /d' -e "s/net_tap0,iface=lb0/$device/" \
+		-e "s/^dataplane:/&\n  engine: $LAB_ENGINE/"
 }
 
 # Both programs on that configuration.

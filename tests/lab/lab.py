@@ -17,6 +17,8 @@ from report import Broken, expect
 
 DIR = os.environ["LAB_DIR"]
 CONFIG = os.environ["LAB_CONFIG"]
+ENGINE, DATAPLANE = os.environ["LAB_ENGINE"], os.environ["LAB_DATAPLANE"]
+IN_KERNEL = ENGINE != "dpdk"  # the program that forwards outlives its process, and so does the wire
 BACKENDS = ["b1", "b2", "b3"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE_SECONDS = 60
@@ -159,8 +161,10 @@ def topology(*command):
 # --- the wires ---
 
 def wire():
-    """Packets and bytes on lb0: `tx` is what the balancer receives, `rx` what it sends."""
-    link = json.loads(run("ip", "-n", "router", "-s", "-j", "link", "show", "lb0"))[0]
+    """Packets and bytes on lb0, or another interface of the router that leads to the balancer: `tx`
+    is what that receives, `rx` what it sends."""
+    name = os.environ.get("LAB_WIRE", "lb0")
+    link = json.loads(run("ip", "-n", "router", "-s", "-j", "link", "show", name))[0]
     return link["stats64"]
 
 

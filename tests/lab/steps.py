@@ -35,8 +35,10 @@ STEPS = [
      "Large downloads: the balancer sees requests and acknowledgements only, less than 5 % of "
      "what the client gets.", bypass),
     ("The workers share the work",
-     "A worker is one core with a queue of its own. The device spreads the connections over them; "
-     "here are two, if the machine has two cores.", workers),
+     ("A worker is one receive queue of the device, which spreads the connections over them; here "
+      "are two." if lab.IN_KERNEL else
+      "A worker is one core with a queue of its own. The device spreads the connections over them; "
+      "here are two, if the machine has two cores."), workers),
     ("UDP is balanced like TCP",
      "Datagrams from one port stay together: with the backend that `shunt explain` names, and "
      "after a reload with other weights too.", datagrams),
@@ -48,10 +50,11 @@ STEPS = [
     ("kill -9 of shuntd stops no packet",
      "The control plane dies under conversations over TCP and UDP. The dataplane needs it for "
      "changes only, and the next shuntd takes over where it was.", shuntd_dies),
-    ("kill -9 of shunt-dpdk moves no flow",
+    (f"kill -9 of {lab.DATAPLANE} moves no flow",
      f"{LEAVING} is drained first, so that the hash alone would send its flows elsewhere. Then the "
-     "dataplane dies under load; the next one is handed the flow tables, which shuntd has kept.",
-     dataplane_dies),
+     "dataplane dies under load; " +
+     ("the kernel forwards on, and the next one finds what is there." if lab.IN_KERNEL else
+      "the next one is handed the flow tables, which shuntd has kept."), dataplane_dies),
     ("A server dies, and only its connections with it",
      f"The web server of {KILLED} is killed. Health checks notice within about a second: new "
      "connections avoid it, those with others go on. Started again, it gets its share again.",
@@ -70,7 +73,7 @@ def main():
         for step in STEPS:
             report.step(*step)
     except Broken:
-        failure_logs(f"{lab.DIR}/{name}.log" for name in ("shuntd", "shunt-dpdk"))
+        failure_logs(f"{lab.DIR}/{name}.log" for name in ("shuntd", lab.DATAPLANE))
         return 1
     if descriptor:
         report.record(int(descriptor))

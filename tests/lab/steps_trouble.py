@@ -12,7 +12,7 @@ EVERYONE = [(f, service) for f in lab.FAMILIES for service in (lab.TCP, lab.UDP)
 DOWN_SECONDS = 5  # `fall` checks take one; the rest is for a machine that is busy
 DRAINED, KILLED, LEAVING = "b1", "b2", "b3"
 
-earlier = {}  # verdicts of the dataplane that was killed, by action
+earlier = {}  # verdicts of the dataplane that was killed, by action, where its wire went with it
 
 
 def order(command, backend, report=None):
@@ -84,12 +84,16 @@ def dataplane_dies(report):
         expect(leaving and LEAVING not in now.values(), f"nothing was with {LEAVING}")
         stay += len(leaving)
     counted = lab.verdicts()
-    lab.kill("shunt-dpdk")
+    lab.kill(lab.DATAPLANE)
     start = time.monotonic()
     lab.wait_for("shuntd has noticed", lambda: not lab.show("status")["dataplanes"])
-    earlier.update(lab.verdicts())
-    expect(all(earlier[action] >= count for action, count in counted.items()),
-           f"of the verdicts {counted}, {earlier} are left with shunt-dpdk gone")
+    left = lab.verdicts()
+    expect(all(left[action] >= count for action, count in counted.items()),
+           f"of the verdicts {counted}, {left} are left with {lab.DATAPLANE} gone")
+    if lab.IN_KERNEL:
+        without_process(report, talk)
+    else:
+        earlier.update(left)
     lab.topology("lab_dataplane")
     lab.generation()
     talk.expect_whole()
@@ -98,6 +102,15 @@ def dataplane_dies(report):
     report.figure(f"{stay} of them are with {LEAVING}, where nothing new goes")
     talk.end()
     order("undrain", LEAVING)
+
+
+def without_process(report, talk):
+    """The engine is the kernel's program: it neither stops nor forgets, nor needs to be told."""
+    talk.expect_whole()
+    for family in lab.FAMILIES:
+        connect(family, 33500, 100)
+    report.figure(f"with no {lab.DATAPLANE}: {talk.count} conversations go on, and 200 new "
+                  "connections landed as explained")
 
 
 def health_is(state):
@@ -143,8 +156,10 @@ def books(report):
     found = balance(earlier)
     report.quote("shunt show", lab.run("shunt", "show"))
     report.quote("shunt show drops", lab.run("shunt", "show", "drops"))
-    report.measure(f"before shunt-dpdk was killed, {sum(earlier.values()):,} verdicts; since then "
-                   f"{found['given']:,}, for {found['arrived']:,} packets")
+    if earlier:
+        report.measure(f"before {lab.DATAPLANE} was killed, {sum(earlier.values()):,} verdicts")
+    report.measure(f"{found['given']:,} verdicts since, for {found['arrived']:,} packets")
     report.measure(f"{found['forward']:,} of these were to forward, and {found['left']:,} packets left")
     report.figure("every packet that arrived has one verdict, and every one to forward has left")
-    report.figure("what the killed shunt-dpdk had counted is in the totals, by verdict and by service")
+    report.figure(f"what the killed {lab.DATAPLANE} had counted is in the totals, by verdict and by "
+                  "service")

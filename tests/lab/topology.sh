@@ -12,9 +12,14 @@
 #
 # The router sends the VIPs to the lb and knows nothing of backends' VIPs, which stand on their
 # loopback. lb0 is the kernel's end of shunt-dpdk's net_tap device: a wire whose other end is
-# the balancer itself. Wires behind the router carry 1600 bytes, so that a wrapped full packet
+# the balancer itself. For an engine in the kernel (LAB_ENGINE) it is an ordinary wire to the
+# interface `uplink0` in lb. Wires behind the router carry 1600 bytes, so that a wrapped full packet
 # of the client's 1500 fits.
 
+export LAB_ENGINE=${LAB_ENGINE:-dpdk}
+LAB_DATAPLANE=shunt-dpdk
+[[ $LAB_ENGINE == dpdk ]] || LAB_DATAPLANE=shunt-xdp
+export LAB_DATAPLANE
 LAB_DIR=/run/lab
 LAB_LB_MAC=02:00:00:00:01:02
 LAB_LB0_MAC=02:00:00:00:01:01
@@ -175,10 +180,27 @@ lab_backends() {
 	lab_backends_start b1 b2 b3
 }
 
-# The balancer's device is in its own namespace when it is born. Once it is started, its
-# kernel end goes where the cable would go.
+# lab_native NAMESPACE INTERFACE: makes this end of a veth take what the other end's XDP program
+# sends back.
+lab_native() {
+	lab_in "$1" /usr/bin/python3 -B "$lab_source/xdp_pass.py" "$2"
+}
+
+# A wire between the router and an interface of the balancer's kernel, with two queues. The kernel
+# says nothing on it, so that every frame can be accounted for.
+lab_wire() {
+	ip -n router link add lb0 mtu 1600 numtxqueues 2 numrxqueues 2 type veth \
+		peer uplink0 netns lb mtu 1600 numtxqueues 2 numrxqueues 2
+	lab_in router ethtool -K lb0 tx off >/dev/null # no NIC finishes checksums here
+	lab_in lb sh -c 'echo 1 >/proc/sys/net/ipv6/conf/uplink0/disable_ipv6'
+	ip -n lb link set uplink0 address "$LAB_LB_MAC" up
+	lab_native router lb0
+}
+
+# Where the cable ends at the router. shunt-dpdk's device is in the balancer's namespace when it is
+# born; once it is started, its kernel end goes where the cable would go.
 lab_plug() {
-	ip -n lb link set lb0 netns router
+	[[ $LAB_ENGINE != dpdk ]] || ip -n lb link set lb0 netns router
 	ip -n router -batch - <<-END
 		link set lb0 address $LAB_LB0_MAC mtu 1600
 		address add 192.0.2.1/24 dev lb0
@@ -208,10 +230,17 @@ lab_shuntd() {
 	lab_wait 30 shuntd shunt show status --run-dir /run/shunt
 }
 
+# Starts the dataplane; it runs when this returns.
+lab_engine() {
+	lab_daemon "$LAB_DATAPLANE" lb "$LAB_DATAPLANE" -f "$LAB_CONFIG" --run-dir /run/shunt
+	lab_wait 30 "$LAB_DATAPLANE" grep -q "engine $LAB_ENGINE \(with\|on\)" \
+		"$LAB_DIR/$LAB_DATAPLANE.log"
+}
+
+# Another dataplane in place of the last. A device that ends with its program is plugged in anew.
 lab_dataplane() {
-	lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
-	lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
-	lab_plug
+	lab_engine
+	[[ $LAB_ENGINE != dpdk ]] || lab_plug
 }
 
 # At most two workers, so that some of the machine is left to the servers and their client.
@@ -222,12 +251,19 @@ print(",".join(map(str, sorted(os.sched_getaffinity(0))[:2])))'
 
 # Beside its device the balancer has an ordinary interface: health checks are the kernel's.
 lab_balancer() {
+	local wire=()
 	lab_link lb 1500 10.0.9.1 2001:db8:9::1
 	mkdir -p /run/shunt "$LAB_DIR/state"
+	if [[ $LAB_ENGINE != dpdk ]]; then
+		lab_wire
+		wire=(-e '/device: /d' -e '/exception: /d' -e 's/mtu: 1504/mtu: 1600/'
+			-e "s/^dataplane:/&\n  engine: $LAB_ENGINE/" -e '/workers: /d')
+	fi
 	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
 		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \
-		-e "s/@who_port@/$LAB_WHO_PORT/" -e "s/@cores@/$(lab_cores)/" \
+		-e "s/@who_port@/$LAB_WHO_PORT/" -e "s/@cores@/$(lab_cores)/" "${wire[@]}" \
 		"$lab_source/shunt.yaml" >"$LAB_CONFIG"
 	lab_shuntd
-	lab_dataplane
+	lab_engine
+	lab_plug
 }

@@ -301,6 +301,9 @@ def reverse_path():
     """The filter is strict, as decap.sh has made it."""
     decap = KernelDecap(*LISTS)
     check("a strict reverse path filter is told of", "rp_filter=2" in decap.said(), decap.said())
+    said = decap.said()
+    check("a VIP that isn't local is named", f"{LATER_VIP} is no address" in said, said)
+    check("those that are local aren't", VIP[4] + " " not in said and VIP[6] not in said, said)
     decap.end()
     in_ns("backend", "sh", "-c", f"echo 2 >/proc/sys/net/ipv4/conf/{DEVICE}/rp_filter")
 

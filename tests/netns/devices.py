@@ -689,4 +689,5 @@ def main():
             case.end()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -178,6 +178,10 @@ def no_tables_no_lockout():
     within(10, "next hops are found over the wire", through(LB0_MAC))
     attached.update(at=time.monotonic(), lost=status()["kernel_lost"])
     expect(status()["ports"][0]["kernel_name"] == "uplink0", f"{status()}")
+    engine = lab.show("engine")[0]
+    expect(engine["engine"] == "dpdk" and engine["forwards"] and engine["why"] ==
+           "`engine: auto`, and shunt-dpdk was started" and
+           engine["interfaces"][0]["state"] == "DPDK polls net_tap", f"{engine}")
 
 
 def own_addresses():

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Encapsulation l2 on one segment, without root:
+# Encapsulation l2 on one segment, without root unless LAB_ENGINE is in the kernel:
 #
 #   client ── router ── bridge ── lb, b1, b2
 #
 # The router sends the VIPs to the lb, which gives the frames, as they are but for their MACs, to
-# the backends; these take nothing off and answer the router. shunt-dpdk runs on a plain kernel
-# interface (net_af_packet), next hops are the kernel's.
+# the backends; these take nothing off and answer the router. The dataplane runs on a plain kernel
+# interface (shunt-dpdk by net_af_packet), next hops are the kernel's.
 # SHUNT_BIN names the directory of programs.
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -48,6 +48,7 @@ link_segment() {
 	lab_link client 1500 "$LAB_CLIENT_V4" "$LAB_CLIENT_V6"
 	wire router to-segment 254
 	wire lb up0 1
+	[[ $LAB_ENGINE == dpdk ]] || lab_native segment "port$wires"
 	wire b1 eth0 11
 	wire b2 eth0 12
 	for namespace in lb b1 b2; do
@@ -73,13 +74,16 @@ backend() {
 
 # The gateway_mac is nobody's: of these services, only `wrapped` may use it.
 write_config() {
+	local device=net_af_packet0,iface=up0
+	[[ $LAB_ENGINE == dpdk ]] || device=up0
 	cat >"$LAB_CONFIG" <<-END
 		version: 1
 		fleet_seed: "5f1c0ffee5ba1ad5beadedc0de2b1a5e"
 		dataplane:
+		  engine: $LAB_ENGINE
 		  interfaces:
 		    - name: uplink0
-		      device: "net_af_packet0,iface=up0"
+		      device: "$device"
 		      gateway_mac: "02:00:00:00:00:66"
 		  flows: 100K
 		defaults: { encapsulation: l2 }
@@ -168,9 +172,8 @@ write_config
 head -c 16M /dev/urandom >"$LAB_DIR/www/large"
 head -c 500K /dev/urandom >"$LAB_DIR/upload"
 lab_daemon shuntd lb shuntd -f "$LAB_CONFIG" --run-dir /run/shunt --state-dir "$LAB_DIR/state"
-lab_daemon shunt-dpdk lb shunt-dpdk -f "$LAB_CONFIG" --run-dir /run/shunt
 lab_wait 30 shuntd test -S /run/shunt/api.sock
-lab_wait 30 shunt-dpdk grep -q 'engine dpdk with' "$LAB_DIR/shunt-dpdk.log"
+lab_engine
 
 b1_mac=$(mac_of b1 eth0)
 lab_wait 10 shuntd shows web4 .next_hop.mac "$b1_mac"

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Kills shuntd and shunt-dpdk under keep-alive connections; restart.sh makes the lab for it.
+"""Kills shuntd and the dataplane under keep-alive connections; restart.sh makes the lab for it.
 
 Before each kill one backend is drained and one added, so that the Maglev table alone would send
 hundreds of connections elsewhere, where they would be reset. Each has to be answered by its own
 backend throughout: by nothing but the flow table. Where there are two cores, shunt-dpdk comes back
-with two workers, and with one again. That this is so is shown at the end: without a
-flow table the same check fails.
+with two workers, and with one again. Where the engine is the kernel's, the dataplane is its program,
+which goes on while the process is away. That this is so is shown at the end: without a flow table
+the same check fails.
 """
 import asyncio
 import json
@@ -20,19 +21,23 @@ import time
 SOURCE, VIP = os.environ["LAB_CLIENT_V4"], os.environ["LAB_VIP_V4"]
 LAB_DIR, CONFIG = os.environ["LAB_DIR"], os.environ["LAB_CONFIG"]
 RUN_DIR = "/run/shunt"
+ENGINE, DATAPLANE = os.environ["LAB_ENGINE"], os.environ["LAB_DATAPLANE"]
+IN_KERNEL = ENGINE != "dpdk"
 BATCH = 400
 MOVED = 200     # connections, at least, that the Maglev table alone would have broken
 PERIOD_S = 0.7  # of requests on one connection
 WAIT_S = 15
 REQUEST = f"GET / HTTP/1.1\r\nHost: {VIP}\r\n\r\n".encode()
 CORES = sorted(os.sched_getaffinity(0))
+DEVICE = "up0" if IN_KERNEL else "net_af_packet0,iface=up0"
 LAYOUT = [("", CORES[-1]), (",qpairs=2", ",".join(map(str, CORES[-2:])))]  # one worker, or two
 CONFIG_HEAD = f"""\
 version: 1
 fleet_seed: "5f1c0ffee5ba1ad5beadedc0de2b1a5e"
 dataplane:
+  engine: {ENGINE}
   interfaces:
-    - {{ name: uplink0, device: "net_af_packet0,iface=up0%s" }}
+    - {{ name: uplink0, device: "{DEVICE}%s" }}
   workers: "%s"
   flows: 100K
 services:
@@ -162,7 +167,7 @@ class Daemon:
 
 
 shuntd = Daemon("shuntd", "--state-dir", f"{LAB_DIR}/state")
-dataplane = Daemon("shunt-dpdk")
+dataplane = Daemon(DATAPLANE)
 
 
 def settled():
@@ -180,7 +185,7 @@ def settled():
 
 
 def settle():
-    wait_for("shuntd and shunt-dpdk have found each other", settled)
+    wait_for(f"shuntd and {DATAPLANE} have found each other", settled)
 
 
 layout = LAYOUT[0]
@@ -296,6 +301,81 @@ def without_flows():
           "broke", flush=True)
 
 
+def shown_packets():
+    """By the service, and by what was forwarded."""
+    service = json.loads(shunt("show", "services", "--json"))[0]["packets"]
+    verdicts = json.loads(shunt("show", "drops", "--json"))["verdicts"]
+    return service, sum(v["packets"] for v in verdicts if v["action"] == "forward")
+
+
+def wire_packets():
+    """What the balancer's interface has sent: what was forwarded, and the kernel's few own."""
+    return link_of("router", "to-lb")["stats64"]["rx"]["packets"]
+
+
+def link_of(namespace, name):
+    return json.loads(subprocess.run(["ip", "-n", namespace, "-s", "-j", "link", "show", name],
+                                     stdout=subprocess.PIPE, check=True).stdout)[0]
+
+
+def program_id():
+    """The one in the kernel, as the interface has it."""
+    return link_of("lb", "up0").get("xdp", {}).get("prog", {}).get("id")
+
+
+def kernel_goes_on():
+    """The process dies; its program goes on, is the same for the next one, and nothing is counted
+    twice or lost."""
+    program, sent, shown = program_id(), wire_packets(), shown_packets()
+    expect(program, "there is no program on up0")
+    dataplane.kill()
+    for _ in range(2):
+        clients.round()
+        clients.expect_whole()
+    expect(program_id() == program, "the program went with its process")
+    dataplane.start()
+    settle()
+    expect(program_id() == program, f"program {program} was replaced by {program_id()}")
+    counted_once(sent, shown)
+
+
+def counted_once(sent, shown):
+    """Since then what is shown has grown by what was sent, but for a few frames of the kernel's."""
+    def alike():
+        grown = [now - before for now, before in zip(shown_packets(), shown)]
+        found.update(sent=wire_packets() - sent, shown=grown)
+        return grown[0] == grown[1] and 0 <= found["sent"] - grown[0] < 40
+    found = {}
+    try:
+        wait_for("every packet is shown once", alike)
+    except Failure as failure:
+        raise Failure(f"{failure}: {found}") from None
+    expect(found["shown"][0] > len(clients.all), f"too few packets to tell: {found}")
+
+
+def both_at_once():
+    """Nobody is left who knows anything but the kernel's program."""
+    program = program_id()
+    shuntd.kill()
+    dataplane.kill()
+    os.unlink(f"{RUN_DIR}/api.sock")
+    clients.round()
+    clients.expect_whole()
+    dataplane.start()
+    shuntd.start()
+    settle()
+    expect(program_id() == program, "the program was replaced")
+
+
+def in_kernel(drain, on, gone):
+    step(f"kill -9 of {DATAPLANE}", {"b1": drain, "b2": drain, "b3": on, "b4": on}, kernel_goes_on)
+    step("kill -9 of both at once", {**gone, "b4": on, "b5": on}, both_at_once)
+    resumed = dataplane.said("goes on with the tables and flows in")
+    expect(resumed == 2, f"{resumed} of 2 restarts of {DATAPLANE} found the tables")
+    weights_change(**gone, b4=on, b5="weight: 9")
+    without_flows()
+
+
 def story():
     global layout
     drain, on = "state: drain", "weight: 1"
@@ -304,9 +384,12 @@ def story():
     dataplane.start()
     settle()
     step("kill -9 of shuntd", {"b1": drain, "b2": on, "b3": on}, shuntd_restarts)
+    gone = {"b1": drain, "b2": drain, "b3": drain}
+    if IN_KERNEL:
+        in_kernel(drain, on, gone)
+        return
     step("kill -9 of shunt-dpdk", {"b1": drain, "b2": drain, "b3": on, "b4": on},
          dataplane_restarts)
-    gone = {"b1": drain, "b2": drain, "b3": drain}
     step("kill -9 of both, one after the other", {**gone, "b4": on, "b5": on}, both_restart)
     weights_change(**gone, b4=on, b5="weight: 9")
     if len(CORES) > 1:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Either program dies by kill -9 and comes back, under hundreds of connections whose backends
 # the Maglev tables have left: none of them may notice (restart.py). Here is the lab for it: the
-# demo's with two more backends, the balancer on a kernel interface, without root.
-# SHUNT_BIN names the directory of programs.
+# demo's with two more backends, the balancer on a kernel interface. SHUNT_BIN names the directory of
+# programs, LAB_ENGINE the engine.
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=/dev/null

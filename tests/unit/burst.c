@@ -379,9 +379,40 @@ static void a_slow_sweep_reports_nothing(void **state)
 	fixture_free(fixture);
 }
 
+/* The kernel's program writes beside it, and its clock has gone on since this one's was read. */
+static void a_sweep_beside_another_spares_the_newest(void **state)
+{
+	static const struct {
+		u64 tick;
+		bool stays;
+	} cases[] = {
+		{100, true}, /* now */
+		{101, true}, /* the tick has changed meanwhile */
+		{104, true}, /* and again, on a machine that is busy */
+		{68, true},  /* silent for the whole timeout */
+		{67, false}, /* and longer */
+		{41, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture *fixture = fixture_new(40);
+		struct report_worker *report = report_new();
+		struct burst_sweep sweep = {.beside = true};
+		const struct flow_key key = {.key = 77};
+
+		flow_write(&fixture->env.flows[0], 3, 0, &key, 5, cases[i].tick & FLOW_AGE_MASK);
+		fixture->env.tick = 100 & FLOW_AGE_MASK;
+		burst_sweep(&sweep, &fixture->env, 100, report);
+		assert_int_equal(fixture->env.flows[0].entries[3] != 0, cases[i].stays);
+		free(report);
+		fixture_free(fixture);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sweep_beside_another_spares_the_newest),
 		cmocka_unit_test(a_burst_equals_its_packets),
 		cmocka_unit_test(a_slot_may_change_hands_within_a_burst),
 		cmocka_unit_test(a_frame_in_pieces_keeps_its_lengths),

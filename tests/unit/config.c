@@ -91,6 +91,14 @@ static const struct {
 	 {{3, 41, "one station"}}},
 	{HEAD "dataplane: {interfaces: [{name: a, device: ''}]}\n",
 	 {{3, 44, "device has no value"}}},
+	{HEAD
+	 "dataplane: {engine: xdp, interfaces: [{name: a, device: 'net_tap0,iface=a'}, {name: b}]}\n",
+	 {{3, 57, "'net_tap0,iface=a' is none: give one by device, such as eth0"}}},
+	{HEAD "dataplane: {engine: af_xdp, interfaces: [{name: a, device: \"0000:01:00.0\"}]}\n",
+	 {{3, 60, "engine af_xdp works on the kernel's interfaces"}}},
+	{HEAD
+	 "dataplane: {engine: xdp, interfaces: [{name: longer-than-the-15}, {name: but-15-are-fine}]}\n",
+	 {{3, 46, "'longer-than-the-15' is none"}}},
 
 	/* Values of the defaults. */
 	{HEAD "defaults: {encapsulation: gre}\n", {{3, 27, "one of ipip, gue, l2, not 'gre'"}}},

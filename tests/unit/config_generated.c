@@ -219,8 +219,15 @@ static struct config *random_config(void)
 			strdup(below(2) ? "/etc/shunt/seed" : "- w\xc3\xbc: \"\\\" #{");
 	config->dataplane.engine = below(4);
 	config->dataplane.interfaces_count = below(CONFIG_INTERFACES_MAX + 1);
-	for (unsigned i = 0; i < config->dataplane.interfaces_count; i++)
-		random_interface(&config->dataplane.interfaces[i], i);
+	for (unsigned i = 0; i < config->dataplane.interfaces_count; i++) {
+		struct config_interface *interface = &config->dataplane.interfaces[i];
+
+		random_interface(interface, i);
+		if (config->dataplane.engine == CONFIG_ENGINE_XDP ||
+		    config->dataplane.engine == CONFIG_ENGINE_AF_XDP) /* the kernel's, by name */
+			strncpy(interface->device, below(2) ? "eth0.5" : "",
+				sizeof(interface->device));
+	}
 	strcpy(config->dataplane.workers, below(2) ? "auto" : "2-5,7,1023,0");
 	config->dataplane.flows = below(2) ? 1000 + (u64)random() : 4000000000u;
 	config->dataplane.flow_timeout_ms = 1000 + below(604800000 - 999);

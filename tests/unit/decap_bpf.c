@@ -358,7 +358,8 @@ static void every_reason_to_drop(void **state)
 
 static void sources_outside_from(void **state)
 {
-	static const char *const strangers[][2] = {{"10.0.1.1", "11.0.0.1"}, {"fd01::1", "::1"}};
+	static const char *const strangers[][2] = {{"10.0.1.1", "11.0.0.1"},
+						   {"fd01::1", "fe80::1"}};
 
 	for (u32 i = 0; i < 8; i++) {
 		bool v6 = i & 1;
@@ -693,7 +694,8 @@ static void local_put(const struct kernel *kernel)
 
 static int load(void **state)
 {
-	static const char *const froms[] = {"10.0.0.0/24", "fd00::/64"};
+	/* The last holds every v4-mapped address, and must let no IPv4 source through. */
+	static const char *const froms[] = {"10.0.0.0/24", "fd00::/64", "::/64"};
 	static const char *const vips[] = {"203.0.113.10", STRANGER_VIP, "2001:db8:ff::10"};
 	static const char *const local[] = {"10.0.0.254", "fd00::fe", "203.0.113.10", OTHER_ADDRESS,
 					    "2001:db8:ff::10/127"};

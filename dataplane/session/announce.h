@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Telling a segment whose a VIP is, before anyone asks: for each VIP that the tables have begun
  * to hold, on every port that answers for VIPs. */
-#ifndef SHUNT_DPDK_ANNOUNCE_H
-#define SHUNT_DPDK_ANNOUNCE_H
+#ifndef SHUNT_SESSION_ANNOUNCE_H
+#define SHUNT_SESSION_ANNOUNCE_H
 
+#include "dataplane/core/packet.h"
 #include "dataplane/session/attachment.h"
-#include "dataplane/dpdk/port.h"
 
 struct announce_vip;
 
 /* One thread: the main one. */
 struct announcer {
-	const struct ports *ports;
+	struct station stations[ATTACH_PORTS_MAX]; /* of the ports */
+	u32 stations_count;
 	u64 incarnation, epoch, root_offset; /* of the tables whose VIPs they are */
 	struct announce_vip *list;           /* by address */
 	size_t count;

@@ -7,9 +7,7 @@
  * RFC 5227 section 2.3 has an address announced twice, two seconds apart; RFC 4861 section 7.2.6
  * allows as much. A VIP is not probed for first: that another balancer has it until now is the
  * ordinary case. */
-#include "dataplane/dpdk/dpdk.h"
-
-#include "dataplane/dpdk/announce.h"
+#include "dataplane/session/announce.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,8 +112,8 @@ static bool announce(const struct announcer *announcer, const struct addr *addre
 	u8 frame[ADVERTISEMENT_FRAME_BYTES];
 	u32 frame_bytes = sizeof(frame);
 
-	for (u32 i = 0; i < announcer->ports->count; i++) {
-		const struct station *station = &announcer->ports->list[i].station;
+	for (u32 i = 0; i < announcer->stations_count; i++) {
+		const struct station *station = &announcer->stations[i];
 
 		if (!station->answers)
 			continue;

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/xdp/queue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+#ifndef SO_BUSY_POLL_BUDGET
+#define SO_BUSY_POLL_BUDGET 70
+#endif
+
+#define FREED_MS 1000 /* so long may the kernel take to free a socket of one who was killed */
+#define FREED_LOOK_MS 20
+#define KICKS_MAX 8 /* the kernel sends so many frames in one call as it likes */
+
+static const char *hint_of(int err)
+{
+	switch (-err) {
+	case EAFNOSUPPORT:
+		return "this kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS): use `engine: xdp`";
+	case ENOBUFS:
+	case ENOMEM:
+		return "the limit for locked memory is too low (ulimit -l, LimitMEMLOCK=), or "
+		       "memory is short: raise it, give --buffers less, or use `engine: xdp`";
+	case EBUSY:
+		return "another program's AF_XDP socket is there: end that, or use `engine: xdp`";
+	case EPERM:
+	case EACCES:
+		return "run as root, or with CAP_NET_RAW";
+	default:
+		return "the device takes no AF_XDP socket: use `engine: xdp`";
+	}
+}
+
+static int umem_create(struct queue *queue, struct buffers *buffers)
+{
+	const struct xsk_umem_config config = {
+		.fill_size = queue->ring_size,
+		.comp_size = queue->ring_size,
+		.frame_size = BUFFER_BYTES,
+	};
+
+	return xsk_umem__create(&buffers->umem, buffers->area, buffers->size_bytes, &queue->fill,
+				&queue->completed, &config);
+}
+
+static int socket_create(struct queue *queue, struct buffers *buffers, bool first, bool copy)
+{
+	const struct xsk_socket_config config = {
+		.rx_size = queue->ring_size,
+		.tx_size = queue->ring_size,
+		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
+		.bind_flags = (u16)(XDP_USE_NEED_WAKEUP | (copy ? XDP_COPY : 0)),
+	};
+
+	if (first)
+		return xsk_socket__create(&queue->socket, queue->hook->kernel_name, queue->number,
+					  buffers->umem, &queue->rx, &queue->tx, &config);
+	return xsk_socket__create_shared(&queue->socket, queue->hook->kernel_name, queue->number,
+					 buffers->umem, &queue->rx, &queue->tx, &queue->fill,
+					 &queue->completed, &config);
+}
+
+/* Who held the queue until a moment ago and was killed may still hold it: the kernel frees sockets
+ * in its own time. */
+static int socket_await(struct queue *queue, struct buffers *buffers, bool first, bool copy)
+{
+	const struct timespec pause = {.tv_nsec = FREED_LOOK_MS * 1000000};
+	int err = socket_create(queue, buffers, first, copy);
+
+	for (u32 waited_ms = 0; err == -EBUSY && waited_ms < FREED_MS; waited_ms += FREED_LOOK_MS) {
+		nanosleep(&pause, NULL);
+		err = socket_create(queue, buffers, first, copy);
+	}
+	return err;
+}
+
+static bool copies(const struct queue *queue)
+{
+	struct xdp_options options = {0};
+	socklen_t bytes = sizeof(options);
+
+	return getsockopt(xsk_socket__fd(queue->socket), SOL_XDP, XDP_OPTIONS, &options, &bytes) <
+		       0 ||
+	       !(options.flags & XDP_OPTIONS_ZEROCOPY);
+}
+
+int queue_open(struct queue *queue, struct buffers *buffers, bool copy, const char **hint)
+{
+	bool first = !buffers->umem;
+	int err = first ? umem_create(queue, buffers) : 0;
+
+	queue->buffers = buffers;
+	if (!err)
+		err = socket_await(queue, buffers, first, copy);
+	if (err) {
+		queue->socket = NULL;
+		*hint = hint_of(err);
+		return err;
+	}
+	queue->zero_copy = !copies(queue);
+	return 0;
+}
+
+void queue_close(struct queue *queue)
+{
+	if (queue->socket)
+		xsk_socket__delete(queue->socket);
+	queue->socket = NULL;
+}
+
+int queue_poll_busily(const struct queue *queue)
+{
+	int fd = xsk_socket__fd(queue->socket);
+	int prefer = 1, usec = 20, budget = 64;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof(prefer)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usec, sizeof(usec)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The program must not see the credit before the kernel can see the buffers. */
+void queue_fill(struct queue *queue)
+{
+	u32 count = queue->ring_size - queue->waiting, at;
+
+	if (count > queue->buffers->free_count)
+		count = queue->buffers->free_count;
+	if (count == 0 || xsk_ring_prod__reserve(&queue->fill, count, &at) < count)
+		return;
+	for (u32 i = 0; i < count; i++)
+		*xsk_ring_prod__fill_addr(&queue->fill, at + i) = buffer_take(queue->buffers);
+	xsk_ring_prod__submit(&queue->fill, count);
+	queue->waiting += count;
+	__atomic_store_n(&queue->shared->credit, queue->shared->credit + count, __ATOMIC_RELEASE);
+	if (xsk_ring_prod__needs_wakeup(&queue->fill))
+		recvfrom(xsk_socket__fd(queue->socket), NULL, 0, MSG_DONTWAIT, NULL, NULL);
+}
+
+void queue_send(struct queue *queue, const u8 *frame, u32 frame_bytes)
+{
+	struct xdp_desc *descriptor;
+	u32 at = 0;
+
+	xsk_ring_prod__reserve(&queue->tx, 1, &at); /* queue_room() has said so */
+	descriptor = xsk_ring_prod__tx_desc(&queue->tx, at);
+	*descriptor = (struct xdp_desc){
+		.addr = buffer_offset(queue->buffers, frame),
+		.len = frame_bytes,
+	};
+	xsk_ring_prod__submit(&queue->tx, 1);
+}
+
+static u32 unsent(const struct queue *queue)
+{
+	return *queue->tx.producer - __atomic_load_n(queue->tx.consumer, __ATOMIC_ACQUIRE);
+}
+
+/* A driver that sends by itself says so; else each call sends some. */
+bool queue_flush(struct queue *queue)
+{
+	u32 before, left = unsent(queue);
+
+	for (u32 i = 0; i < KICKS_MAX && left > 0; i++) {
+		if (!xsk_ring_prod__needs_wakeup(&queue->tx))
+			return false;
+		before = left;
+		sendto(xsk_socket__fd(queue->socket), NULL, 0, MSG_DONTWAIT, NULL, 0);
+		left = unsent(queue);
+		if (left == before)
+			break;
+	}
+	return left > 0;
+}
+
+void queue_reap(struct queue *queue)
+{
+	u32 at, count = xsk_ring_cons__peek(&queue->completed, queue->ring_size, &at);
+
+	for (u32 i = 0; i < count; i++)
+		buffer_give(queue->buffers, *xsk_ring_cons__comp_addr(&queue->completed, at + i));
+	if (count > 0)
+		xsk_ring_cons__release(&queue->completed, count);
+}
+
+u64 queue_starved(const struct queue *queue)
+{
+	struct xdp_statistics statistics = {0};
+	socklen_t bytes = sizeof(statistics);
+
+	if (getsockopt(xsk_socket__fd(queue->socket), SOL_XDP, XDP_STATISTICS, &statistics,
+		       &bytes) < 0)
+		return 0;
+	return statistics.rx_dropped + statistics.rx_ring_full +
+	       (queue->zero_copy ? statistics.rx_fill_ring_empty_descs : 0);
+}
