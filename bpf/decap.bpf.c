@@ -111,14 +111,17 @@ struct summing {
 /* The next bytes of it into the scratch, zeros behind them; their sum. */
 static always_inline long sum_chunk(struct summing *summing, bool is_skb)
 {
-	u32 zero = 0, n = summing->left_bytes;
+	u32 zero = 0;
+	u32 n = summing->left_bytes < CHUNK_BYTES ? summing->left_bytes : CHUNK_BYTES;
+	u64 last = n - 1;
 	struct scratch *scratch = bpf_map_lookup_elem(&decap_scratch, &zero);
 	long err;
 
 	if (!scratch || n == 0)
 		return 1;
-	if (n > CHUNK_BYTES)
-		n = CHUNK_BYTES;
+	/* 1 to CHUNK_BYTES, as Linux 6.1 can follow it too. */
+	hide_value(last);
+	n = (u32)(last & (CHUNK_BYTES - 1)) + 1;
 	if (n < CHUNK_BYTES)
 		__builtin_memset(scratch->chunk, 0, CHUNK_BYTES);
 	err = is_skb ? bpf_skb_load_bytes(summing->context, summing->offset, scratch->chunk, n)

@@ -30,7 +30,7 @@ static int list_fill(const struct bpf_map *map, const struct prefix_list *list)
 
 static void load_explain(int err)
 {
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		message("no permission to load BPF programs: run as root outside of user namespaces "
 			"(CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed), or use --mode tun");
 	else if (err == -ENOSYS)

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sends a datagram to a VIP and wants it back as a backend gets it: the same packet in IPIP."""
-import socket
+"""Sends one IPIP packet: an echo request to a VIP, wrapped for a backend.
+
+usage: wrapped.py INTERFACE MAC BACKEND VIP
+"""
 import sys
 
-VIP = sys.argv[1]
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IPIP)
-raw.settimeout(5)
-socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"hello", (VIP, 7))
-outer = raw.recv(2000)
-assert outer[9] == socket.IPPROTO_IPIP, outer
-assert outer[20 + 16:20 + 20] == socket.inet_aton(VIP) and outer.endswith(b"hello"), outer
-print(len(outer), "bytes came wrapped")
+from scapy.all import ICMP, IP, Ether, sendp
+
+interface, mac, backend, vip = sys.argv[1:]
+inner = IP(src="198.51.100.2", dst=vip) / ICMP()
+sendp(Ether(dst=mac) / IP(src="10.9.0.2", dst=backend, proto=4) / inner, iface=interface,
+      verbose=False)
