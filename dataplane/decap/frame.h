@@ -139,7 +139,8 @@ static always_inline bool frame_v6(struct span span, struct frame *frame, struct
 	__builtin_memcpy(frame->outer.source.bytes, header->source, 16);
 	__builtin_memcpy(frame->destination.bytes, header->destination, 16);
 	frame->outer.ecn = ((const u8 *)header)[1] >> 4 & 3;
-	return true;
+	/* In here that would be an IPv4 address, on the wire it is nobody's; the kernel drops it. */
+	return !addr_is_v4(&frame->outer.source) && !addr_is_v4(&frame->destination);
 }
 
 /* Whether this is one of the three carriers; which one. */

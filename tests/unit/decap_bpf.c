@@ -454,6 +454,14 @@ static void what_is_not_for_us_passes(void **state)
 	wire = wire_of(&inner, &v6);
 	wire.bytes[wire.l3 + 6] = 60;
 	passed_check("outer destination options", &wire);
+	for (u32 at = 8; at <= 24; at += 16) {
+		/* RFC 4291 section 2.5.5.2: no such thing on the wire. */
+		struct addr mapped = addr_of(at == 8 ? balancers[0] : backends[0]);
+
+		wire = wire_of(&inner, &v6);
+		memcpy(wire.bytes + wire.l3 + at, mapped.bytes, 16);
+		passed_check("a v4-mapped address", &wire);
+	}
 	wire = wire_of(&inner, &gue);
 	wire.bytes[wire.l3 + 23]++;
 	passed_check("UDP to another port", &wire);
