@@ -16,7 +16,7 @@ if [[ ${1:-} != inside ]]; then
 		echo "the engine $LAB_ENGINE loads a program into the kernel, which takes root: sudo"
 		exit 77
 	fi
-	exec unshare "${lab_namespaces[@]}" bash "$0" inside
+	exec unshare "${lab_namespaces[@]}" bash "$0" inside "$@"
 fi
 PATH=$SHUNT_BIN:$PATH:/usr/sbin:/sbin
 mount -t tmpfs tmpfs /run

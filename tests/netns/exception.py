@@ -462,7 +462,29 @@ def name_is_taken():
     print("ok   a name that is taken is told, and the dataplane runs", flush=True)
 
 
+def nothing_was_lost():
+    now = status()
+    expect(now["kernel_sent"] > 1000, f"{now}")
+    expect(now["exceptions_lost"] == 0 and now["kernel_lost"] == attached["lost"], f"{now}")
+
+
+BESIDE_A_SESSION = [bulk_beside_service, vips_are_answered_for, new_vips_are_announced,
+                    gateway_changes_mac, route_changes, mtu_changes, nothing_was_lost,
+                    next_hop_is_lost, neighbour_is_held, mac_is_kept, restart_keeps_the_interface]
+AFTERWARDS = [new_interface_is_found, two_workers, name_is_taken]
+
+
+def take(steps):
+    """Those that the command line names, or all."""
+    for step in steps:
+        if len(sys.argv) == 1 or step.__name__ in sys.argv[1:]:
+            step()
+
+
 def main():
+    unknown = set(sys.argv[1:]) - {step.__name__ for step in BESIDE_A_SESSION + AFTERWARDS}
+    if unknown:
+        sys.exit(f"exception.py has no step {', '.join(sorted(unknown))}")
     try:
         no_tables_no_lockout()
         own_addresses()
@@ -470,26 +492,12 @@ def main():
             server.stdout.readline()
             with background(*peer("router", "hold", LB["IPv4"], 179)) as session:
                 expect(session.stdout.readline(), "no TCP session")
-                bulk_beside_service()
-                vips_are_answered_for()
-                new_vips_are_announced()
-                gateway_changes_mac()
-                route_changes()
-                mtu_changes()
-                now = status()
-                expect(now["kernel_sent"] > 1000, f"{now}")
-                expect(now["exceptions_lost"] == 0 and now["kernel_lost"] == attached["lost"], f"{now}")
-                next_hop_is_lost()
-                neighbour_is_held()
-                mac_is_kept()
-                restart_keeps_the_interface()
+                take(BESIDE_A_SESSION)
                 told = session.communicate("\n")[0].split()
                 expect(session.returncode == 0 and len(told) == 2, "the TCP session broke")
                 print(f"ok   a TCP session went on all the while: {told[0]} lines, the longest "
                       f"silence {float(told[1]):.2f} s", flush=True)
-        new_interface_is_found()
-        two_workers()
-        name_is_taken()
+        take(AFTERWARDS)
     except Broken as broken:
         print(f"FAIL: {broken}")
         print({reason: count for reason, count in verdicts().items() if count})

@@ -4,6 +4,8 @@
 # topology without root: the balancer's own addresses, next hops and the VIPs are all found over
 # the one wire, by ARP and neighbour discovery, and nothing is fixed. This makes the lab;
 # exception.py plays in it. SHUNT_BIN names the directory of programs.
+#
+# usage: exception.sh [STEP..]    functions of exception.py; all of them, if none is named
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=/dev/null
@@ -15,7 +17,7 @@ lab_web_config -e "s/@lb_mac@/$LAB_LB_MAC/" -e '/gateway_mac: /d' -e '/exception
 	-e 's/^      mtu: .*/      mtu: 1500\n      answer: arp/'
 
 export LAB_LB_MAC LAB_LB0_MAC
-if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/exception.py"; then
+if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/exception.py" "${@:2}"; then
 	tail -n 40 "$LAB_DIR"/shunt*.log
 	exit 1
 fi
