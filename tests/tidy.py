@@ -30,11 +30,10 @@ ARROWS = [
     ("dataplane/burst/", [CORE, "dataplane/state/", "dataplane/burst/"], ["rte_", "bpf/", "xdp/"]),
     ("dataplane/session/", [CORE, "dataplane/state/", "dataplane/burst/", "dataplane/session/"],
      ["rte_", "bpf/", "xdp/"]),
-    ("dataplane/decap/", [CORE, "dataplane/decap/", "bpf/decap."], ["rte_"]),
+    ("dataplane/decap/", [CORE, "dataplane/decap/", "bpf/decap.skel.h"], ["rte_"]),
     ("dataplane/dpdk/", None, ["dataplane/xdp/", "bpf/", "xdp/"]),
     ("dataplane/xdp/", None, ["dataplane/dpdk/", "rte_"]),
-    ("bpf/", [CORE, "dataplane/state/", "dataplane/decap/", "bpf/"],
-     ["dataplane/dpdk/", "dataplane/xdp/", "rte_"]),
+    ("bpf/", [CORE, "dataplane/state/", "dataplane/decap/", "bpf/"], ["dataplane/dpdk/", "dataplane/xdp/", "rte_"]),
     ("controlplane/", None, ["rte_", "bpf/", "xdp/", "dataplane/dpdk/", "dataplane/xdp/"]),
     ("config/", ["config/", CORE + "addr.h", CORE + "base.h"], ["rte_", "bpf/", "xdp/"]),
 ]
