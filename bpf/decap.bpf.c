@@ -1,406 +1,320 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* shunt-decap in the kernel: one body for an XDP program and for a tc classifier at ingress.
+/* shunt-decap in the kernel: takes the encapsulation off before the kernel looks at the packet, as
+ * an XDP program or behind tc's clsact. One decision (dataplane/decap/frame.h), two ways of taking
+ * bytes out of a frame and of reading those that are far behind.
  *
- * The body reads and writes frames by the kernel's helpers, never by pointer: these know fragments of
- * a frame (XDP) and pages behind its head (tc), need no headroom pulled into the head, and leave the
- * verifier nothing to prove. Only how the outer headers are cut off differs between the two.
- *
- * A frame is ours if it is of IPIP or to the GUE port and its outer destination is an address of this
- * host: whatever else passes as it came, broken IP headers included, which the host refuses by itself.
- * What is ours ends in one verdict of dataplane/decap/verdict.h, by the rules that the tun mode has.
- *
- * The host goes on with the inner packet as if it had come in without a tunnel: it checks it again,
- * and cuts padding off. */
+ * tc: what the kernel knows about a packet's checksum has to stay true. The bytes that are taken out
+ * leave its sum by themselves, and a NIC's "verified", which was about the outer UDP header, is
+ * withdrawn (bpf_skb_adjust_room does both). An ECN field that changes inside IPv4 leaves the sum as
+ * it is, since the header's checksum follows; inside IPv6 the sum has to be told. Where the families
+ * differ, bpf_skb_change_proto() makes the packet one of the inner family first, and the bytes that
+ * this adds or takes are reckoned with: the flags that adjust_room has for it are newer than
+ * Debian 12's kernel. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 #include <bpf/bpf_helpers.h>
 
-#include "dataplane/core/wire.h"
-#include "dataplane/decap/inner.h"
-#include "dataplane/decap/program.h"
-#include "dataplane/decap/rules.h"
+#include "dataplane/decap/frame.h"
+#include "dataplane/decap/kernel_maps.h"
 
-const volatile struct decap_settings settings;
+enum { CHUNK_BYTES = 512, CHUNKS_MAX = 65536 / CHUNK_BYTES };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, DECAP_PREFIXES_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct decap_prefix_key);
-	__type(value, u8);
-} from SEC(".maps");
+/* Of no type of ours, since the skeleton repeats it where there may be none. */
+const volatile unsigned short gue_port; /* be16 */
+const volatile bool from_given, vips_given;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, DECAP_PREFIXES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct decap_prefix_key);
-	__type(value, u8);
-} vips SEC(".maps");
+	__uint(max_entries, LIST_PREFIXES_MAX);
+	__type(key, struct list_key);
+	__type(value, u32);
+} decap_from SEC(".maps"), decap_vips SEC(".maps");
 
-/* Those of this host. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, DECAP_ADDRESSES_MAX);
-	__type(key, struct addr);
-	__type(value, u8);
-} addresses SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LIST_LOCAL_MAX);
+	__type(key, struct list_key);
+	__type(value, u32);
+} decap_local SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct decap_counts);
-} counts SEC(".maps");
+	__type(value, struct counters);
+} decap_counts SEC(".maps");
 
-enum { NOT_OURS = -1 };
-
-_Static_assert((int)NOTE_RECEIVED_GUE - (int)NOTE_RECEIVED_PROTOCOL_4 ==
-		       (int)CARRIER_GUE - (int)CARRIER_PROTOCOL_4,
-	       "in one order");
-
-/* --- Frames --------------------------------------------------------------------------- */
-
-struct frame {
-	void *ctx;
-	bool is_xdp; /* a constant in each program */
+/* Of the packet at hand; on the stack there is no room for it. */
+struct scratch {
+	struct frame frame;
+	u8 chunk[CHUNK_BYTES];
 };
 
-static always_inline u32 frame_bytes(const struct frame *frame)
-{
-	return frame->is_xdp ? (u32)bpf_xdp_get_buff_len(frame->ctx)
-			     : ((struct __sk_buff *)frame->ctx)->len;
-}
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} decap_scratch SEC(".maps");
 
-static always_inline bool frame_load(const struct frame *frame, u32 offset, void *to, u32 len)
-{
-	return (frame->is_xdp ? bpf_xdp_load_bytes(frame->ctx, offset, to, len)
-			      : bpf_skb_load_bytes(frame->ctx, offset, to, len)) == 0;
-}
-
-static always_inline bool frame_store(const struct frame *frame, u32 offset, void *bytes, u32 len)
-{
-	return (frame->is_xdp ? bpf_xdp_store_bytes(frame->ctx, offset, bytes, len)
-			      : bpf_skb_store_bytes(frame->ctx, offset, bytes, len,
-						    BPF_F_RECOMPUTE_CSUM)) == 0;
-}
-
-/* --- Outer headers -------------------------------------------------------------------- */
-
-struct outer {
-	struct ethernet_header ethernet;
-	struct addr source, destination;
-	enum decap_carrier carrier;
-	enum decap_verdict defect; /* DECAP_DELIVERED: none */
-	u32 offset;                /* in the frame, of what is carried */
-	u32 len_bytes;             /* of what is carried */
-	bool is_v4;
-	bool is_piece;
-	u8 protocol;
-	u8 ecn;
+struct judge {
+	void *context; /* struct xdp_md or struct __sk_buff */
+	bool is_skb;   /* constant */
 };
 
-/* The sum of an IPv4 header's options, which are rare. */
-static always_inline u64 options_sum(const struct frame *frame, u32 header_len)
+/* --- Lists ---------------------------------------------------------------------------- */
+
+static always_inline bool list_has(void *list, const struct addr *addr)
 {
-	u64 sum = 0;
+	struct list_key key = list_key_of(addr, addr_is_v4(addr), 128);
 
-	for (u32 i = IPV4_HEADER_BYTES; i < 60; i += 4) {
-		u32 word = 0;
-
-		if (i < header_len && frame_load(frame, ETHERNET_HEADER_BYTES + i, &word, 4))
-			sum += word;
-	}
-	return sum;
+	return bpf_map_lookup_elem(list, &key) != NULL;
 }
 
-/* Fills in what the header says, and what is wrong with it; false where it is none. */
-static always_inline bool outer_v4_read(const struct frame *frame, struct outer *outer)
+static always_inline bool frame_local(const struct judge *judge, const struct addr *addr)
 {
-	u32 left = frame_bytes(frame) - ETHERNET_HEADER_BYTES, header_len = 0, total_len;
-	struct ipv4_header header;
+	return list_has(&decap_local, addr);
+}
+
+static always_inline bool judge_source_allowed(const struct judge *judge, const struct addr *source)
+{
+	return !from_given || list_has(&decap_from, source);
+}
+
+static always_inline enum decap_verdict judge_destination(const struct judge *judge,
+							  const struct addr *vip)
+{
+	if (vips_given && !list_has(&decap_vips, vip))
+		return DECAP_INNER_DESTINATION;
+	return list_has(&decap_local, vip) ? DECAP_DELIVERED : DECAP_INNER_NOT_LOCAL;
+}
+
+static always_inline bool judge_nested(const struct judge *judge, struct span span,
+				       const struct inner *inner)
+{
+	return inner_is_wrapped(span, inner, gue_port);
+}
+
+/* --- Sums of bytes far behind ------------------------------------------------------ */
+
+struct summing {
+	void *context;
+	u32 offset;
+	u32 left_bytes;
 	u64 sum;
+	bool failed;
+};
 
-	if (!frame_load(frame, ETHERNET_HEADER_BYTES, &header, sizeof(header)) ||
-	    header.version_ihl >> 4 != 4)
-		return false;
-	outer->is_v4 = true;
-	outer->protocol = header.protocol;
-	outer->source = addr_from_v4(header.source);
-	outer->destination = addr_from_v4(header.destination);
-	outer->is_piece = (header.fragment & IPV4_MF_OR_OFFSET) != 0;
-	total_len = be16_to_cpu(header.total_len);
-	outer->defect = decap_outer_v4((const u8 *)&header, total_len < left ? total_len : left,
-				       &header_len, &outer->ecn);
-	if (total_len > left)
-		outer->defect = DECAP_OUTER_TRUNCATED;
-	if (outer->defect != DECAP_DELIVERED)
-		header_len = IPV4_HEADER_BYTES;
-	sum = csum_words(&header, IPV4_HEADER_BYTES / 4);
-	if (header_len > IPV4_HEADER_BYTES)
-		sum += options_sum(frame, header_len);
-	if (outer->defect == DECAP_DELIVERED && csum_fold(sum) != 0xffff)
-		outer->defect = DECAP_OUTER_CHECKSUM;
-	outer->offset = ETHERNET_HEADER_BYTES + header_len;
-	outer->len_bytes = total_len - header_len;
-	/* Only a first piece says what it carries. */
-	return outer->protocol != PROTOCOL_UDP || !(header.fragment & IPV4_OFFSET);
-}
-
-static always_inline bool fragment_read(const struct frame *frame, struct outer *outer)
+/* The next bytes of it into the scratch, zeros behind them; their sum. */
+static always_inline long sum_chunk(struct summing *summing, bool is_skb)
 {
-	struct fragment_header header;
+	u32 zero = 0;
+	u32 n = summing->left_bytes < CHUNK_BYTES ? summing->left_bytes : CHUNK_BYTES;
+	u64 last = n - 1;
+	struct scratch *scratch = bpf_map_lookup_elem(&decap_scratch, &zero);
+	long err;
 
-	if (!frame_load(frame, outer->offset, &header, sizeof(header)))
-		return false;
-	outer->is_piece = true;
-	outer->protocol = header.next_header;
-	outer->offset += sizeof(header);
-	outer->len_bytes -= sizeof(header);
-	return outer->protocol != PROTOCOL_UDP || !(header.offset & FRAGMENT_OFFSET);
-}
-
-static always_inline bool outer_v6_read(const struct frame *frame, struct outer *outer)
-{
-	u32 left = frame_bytes(frame) - ETHERNET_HEADER_BYTES;
-	struct ipv6_header header;
-
-	if (!frame_load(frame, ETHERNET_HEADER_BYTES, &header, sizeof(header)) ||
-	    be32_to_cpu(header.version_class_label) >> 28 != 6)
-		return false;
-	outer->protocol = header.next_header;
-	__builtin_memcpy(outer->source.bytes, header.source, 16);
-	__builtin_memcpy(outer->destination.bytes, header.destination, 16);
-	outer->ecn = (be32_to_cpu(header.version_class_label) >> 20) & 3;
-	outer->offset = ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES;
-	outer->len_bytes = be16_to_cpu(header.payload_len);
-	if (outer->len_bytes > left - IPV6_HEADER_BYTES)
-		outer->defect = DECAP_OUTER_TRUNCATED;
-	/* A v4-mapped address means IPv4 in here, and is nobody's on the wire. */
-	return !addr_is_v4(&outer->destination) &&
-	       (outer->protocol != PROTOCOL_FRAGMENT || fragment_read(frame, outer));
-}
-
-static always_inline bool udp_read(const struct frame *frame, struct outer *outer)
-{
-	struct udp_header header;
-	u32 len;
-
-	if (!frame_load(frame, outer->offset, &header, sizeof(header)) ||
-	    header.destination_port != settings.gue_port)
-		return false;
-	len = be16_to_cpu(header.len);
-	if (outer->defect == DECAP_DELIVERED && !outer->is_piece &&
-	    (len < UDP_HEADER_BYTES || len > outer->len_bytes))
-		outer->defect = DECAP_OUTER_TRUNCATED;
-	outer->offset += UDP_HEADER_BYTES;
-	outer->len_bytes = len - UDP_HEADER_BYTES;
-	return true;
-}
-
-static always_inline bool carrier_read(const struct frame *frame, struct outer *outer)
-{
-	switch (outer->protocol) {
-	case PROTOCOL_IPV4:
-		outer->carrier = CARRIER_PROTOCOL_4;
-		return true;
-	case PROTOCOL_IPV6:
-		outer->carrier = CARRIER_PROTOCOL_41;
-		return true;
-	case PROTOCOL_UDP:
-		outer->carrier = CARRIER_GUE;
-		return udp_read(frame, outer);
-	default:
-		return false;
+	if (!scratch || n == 0)
+		return 1;
+	/* 1 to CHUNK_BYTES, as Linux 6.1 can follow it too. */
+	hide_value(last);
+	n = (u32)(last & (CHUNK_BYTES - 1)) + 1;
+	if (n < CHUNK_BYTES)
+		__builtin_memset(scratch->chunk, 0, CHUNK_BYTES);
+	err = is_skb ? bpf_skb_load_bytes(summing->context, summing->offset, scratch->chunk, n)
+		     : bpf_xdp_load_bytes(summing->context, summing->offset, scratch->chunk, n);
+	if (err) {
+		summing->failed = true;
+		return 1;
 	}
+	summing->sum += (u32)bpf_csum_diff(NULL, 0, (__be32 *)scratch->chunk, CHUNK_BYTES, 0);
+	summing->offset += n;
+	summing->left_bytes -= n;
+	return 0;
 }
 
-/* Whether a frame is ours. */
-static always_inline bool outer_read(const struct frame *frame, struct outer *outer)
+static long sum_chunk_xdp(u32 index, struct summing *summing)
 {
-	if (!frame_load(frame, 0, &outer->ethernet, sizeof(outer->ethernet)))
-		return false;
-	if (outer->ethernet.type == BE16(ETHERTYPE_IPV4)) {
-		if (!outer_v4_read(frame, outer))
-			return false;
-	} else if (outer->ethernet.type != BE16(ETHERTYPE_IPV6) || !outer_v6_read(frame, outer)) {
-		return false;
-	}
-	return carrier_read(frame, outer) && bpf_map_lookup_elem(&addresses, &outer->destination);
+	return sum_chunk(summing, false);
 }
 
-/* --- The inner packet ----------------------------------------------------------------- */
-
-static always_inline bool prefix_allows(void *map, bool any, const struct addr *addr, bool is_v4)
+static long sum_chunk_skb(u32 index, struct summing *summing)
 {
-	struct decap_prefix_key key = {
-		.len_bits = DECAP_FAMILY_BITS + 128,
-		.family = is_v4 ? 4 : 6,
+	return sum_chunk(summing, true);
+}
+
+static always_inline bool frame_sum(const struct judge *judge, u32 offset, u32 len_bytes, u64 *sum)
+{
+	struct summing summing = {
+		.context = judge->context,
+		.offset = offset,
+		.left_bytes = len_bytes,
 	};
 
-	if (any)
-		return true;
-	__builtin_memcpy(key.bytes, addr->bytes, sizeof(key.bytes));
-	return bpf_map_lookup_elem(map, &key);
+	if (judge->is_skb)
+		bpf_loop(CHUNKS_MAX, sum_chunk_skb, &summing, 0);
+	else
+		bpf_loop(CHUNKS_MAX, sum_chunk_xdp, &summing, 0);
+	*sum += summing.sum;
+	return !summing.failed && summing.left_bytes == 0;
 }
 
-/* As many bytes of a header as rules may read, of those that are there. */
-static always_inline bool start_load(const struct frame *frame, u32 offset, u32 len,
-				     u8 bytes[static IPV6_HEADER_BYTES])
-{
-	if (len >= IPV6_HEADER_BYTES)
-		return frame_load(frame, offset, bytes, IPV6_HEADER_BYTES);
-	if (len >= IPV4_HEADER_BYTES)
-		return frame_load(frame, offset, bytes, IPV4_HEADER_BYTES);
-	if (len >= GUE_HEADER_BYTES)
-		return frame_load(frame, offset, bytes, GUE_HEADER_BYTES);
-	return len == 0 || frame_load(frame, offset, bytes, 1);
-}
+/* --- Counting ------------------------------------------------------------------------- */
 
-static always_inline enum decap_verdict inner_read(const struct frame *frame, struct outer *outer,
-						   u8 bytes[static IPV6_HEADER_BYTES],
-						   struct inner *inner)
+static always_inline void count(const struct frame *frame, enum decap_verdict verdict)
 {
-	enum decap_verdict verdict;
-	u32 offset = 0;
-	u8 protocol = 0;
+	u32 zero = 0, number = verdict;
+	struct counters *counters = bpf_map_lookup_elem(&decap_counts, &zero);
 
-	if (!start_load(frame, outer->offset, outer->len_bytes, bytes))
-		return DECAP_OUTER_TRUNCATED;
-	verdict = decap_carrier_open(outer->carrier, bytes, outer->len_bytes, &offset, &protocol);
+	if (!counters || number >= DECAP_VERDICT_COUNT)
+		return;
+	counters->verdicts[number]++;
+	if (frame->outer.carrier == CARRIER_GUE)
+		counters->notes[NOTE_RECEIVED_GUE]++;
+	else if (frame->outer.carrier == CARRIER_PROTOCOL_4)
+		counters->notes[NOTE_RECEIVED_PROTOCOL_4]++;
+	else
+		counters->notes[NOTE_RECEIVED_PROTOCOL_41]++;
+	counters->notes[NOTE_ECN_UNEXPECTED] += frame->result.ecn_unexpected;
 	if (verdict != DECAP_DELIVERED)
-		return verdict;
-	outer->offset += offset;
-	outer->len_bytes -= offset;
-	if (offset > 0 && !start_load(frame, outer->offset, outer->len_bytes, bytes))
-		return DECAP_OUTER_TRUNCATED;
-	return inner_check(bytes, outer->len_bytes, protocol, inner);
+		return;
+	counters->notes[NOTE_DELIVERED_BYTES] += frame->result.inner.len_bytes;
+	counters->notes[NOTE_ECN_CHANGED] += frame->result.ecn_changed;
 }
 
-/* --- Cutting -------------------------------------------------------------------------- */
-
-static always_inline bool cut_xdp(struct xdp_md *ctx, const struct frame *frame,
-				  struct outer *outer)
+static always_inline be16 inner_type(const struct frame *frame)
 {
-	u32 overhead = outer->offset - ETHERNET_HEADER_BYTES;
-
-	return frame_store(frame, overhead, &outer->ethernet, sizeof(outer->ethernet)) &&
-	       bpf_xdp_adjust_head(ctx, (int)overhead) == 0;
+	return frame->result.inner.is_v4 ? BE16(ETHERTYPE_IPV4) : BE16(ETHERTYPE_IPV6);
 }
 
-/* Changing the family by bpf_skb_change_proto() takes 20 bytes off the outer header or adds them, and
- * the rest is cut after it. BPF_F_ADJ_ROOM_DECAP_L3_*, which say the same, came with Linux 6.3. */
-static always_inline bool cut_tc(struct __sk_buff *ctx, const struct frame *frame,
-				 struct outer *outer, bool inner_is_v4)
+static always_inline struct frame *frame_new(void)
 {
-	int overhead = (int)outer->offset - ETHERNET_HEADER_BYTES;
-	int grown = inner_is_v4 ? IPV4_HEADER_BYTES - IPV6_HEADER_BYTES
-				: IPV6_HEADER_BYTES - IPV4_HEADER_BYTES;
+	u32 zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&decap_scratch, &zero);
 
-	if (bpf_skb_store_bytes(ctx, 0, &outer->ethernet, sizeof(outer->ethernet), 0) != 0)
-		return false;
-	if (outer->is_v4 != inner_is_v4) {
-		if (bpf_skb_change_proto(ctx, outer->ethernet.type, 0) != 0)
-			return false;
-		overhead += grown;
-	}
-	return bpf_skb_adjust_room(ctx, -overhead, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) == 0;
+	if (!scratch)
+		return NULL;
+	scratch->frame = (struct frame){0};
+	return &scratch->frame;
 }
 
-static always_inline bool frame_cut(const struct frame *frame, struct outer *outer,
-				    bool inner_is_v4)
+/* --- XDP ------------------------------------------------------------------------------ */
+
+/* Moves the first l2_bytes, a constant, behind what is taken out. */
+static always_inline enum decap_verdict xdp_unwrap_as(struct xdp_md *ctx, const struct frame *frame,
+						      u32 l2_bytes)
 {
-	outer->ethernet.type = inner_is_v4 ? BE16(ETHERTYPE_IPV4) : BE16(ETHERTYPE_IPV6);
-	return frame->is_xdp ? cut_xdp(frame->ctx, frame, outer)
-			     : cut_tc(frame->ctx, frame, outer, inner_is_v4);
-}
+	u8 *start = (u8 *)(long)ctx->data, *end = (u8 *)(long)ctx->data_end;
+	u8 l2[ETHERNET_HEADER_BYTES + FRAME_TAGS_MAX * VLAN_TAG_BYTES];
+	be16 type = inner_type(frame);
 
-/* --- The whole ------------------------------------------------------------------------ */
-
-static always_inline enum decap_verdict deliver(const struct frame *frame, struct outer *outer,
-						struct inner *inner, struct decap_counts *count)
-{
-	struct ecn_choice choice = decap_ecn(inner->ecn, outer->ecn);
-	bool changed = choice.ecn != inner->ecn;
-
-	count->notes[NOTE_ECN_UNEXPECTED] += choice.unexpected;
-	if (choice.drop)
-		return DECAP_ECN;
-	if (changed) {
-		inner_ecn_set(inner, choice.ecn);
-		if (!frame_store(frame, outer->offset, inner->start, 12))
-			return DECAP_DEVICE;
-	}
-	if (!frame_cut(frame, outer, inner->is_v4))
+	if (start + l2_bytes > end)
 		return DECAP_DEVICE;
-	count->notes[NOTE_ECN_CHANGED] += changed;
-	count->notes[NOTE_DELIVERED_BYTES] += inner->len_bytes;
+	__builtin_memcpy(l2, start, l2_bytes);
+	__builtin_memcpy(l2 + l2_bytes - 2, &type, 2);
+	if (bpf_xdp_adjust_head(ctx, (int)frame->overhead_bytes))
+		return DECAP_DEVICE;
+	start = (u8 *)(long)ctx->data;
+	end = (u8 *)(long)ctx->data_end;
+	if (start + l2_bytes > end)
+		return DECAP_DEVICE;
+	__builtin_memcpy(start, l2, l2_bytes);
 	return DECAP_DELIVERED;
 }
 
-static always_inline enum decap_verdict handle(const struct frame *frame, struct outer *outer,
-					       struct decap_counts *count)
+static always_inline enum decap_verdict xdp_unwrap(struct xdp_md *ctx, const struct frame *frame)
 {
-	u8 bytes[IPV6_HEADER_BYTES] = {};
-	enum decap_verdict verdict;
-	struct inner inner;
-
-	if (outer->defect != DECAP_DELIVERED)
-		return outer->defect;
-	if (!prefix_allows(&from, settings.from_any, &outer->source, outer->is_v4))
-		return DECAP_OUTER_SOURCE;
-	if (outer->is_piece)
-		return DECAP_OUTER_FRAGMENT;
-	verdict = inner_read(frame, outer, bytes, &inner);
-	if (verdict != DECAP_DELIVERED)
-		return verdict;
-	if (!prefix_allows(&vips, settings.vips_any, &inner.destination, inner.is_v4))
-		return DECAP_INNER_DESTINATION;
-	if (inner.transport_protocol == PROTOCOL_IPV4 || inner.transport_protocol == PROTOCOL_IPV6)
-		return DECAP_NESTED;
-	return deliver(frame, outer, &inner, count);
-}
-
-/* NOT_OURS, or the verdict. */
-static always_inline int decapsulate(const struct frame *frame)
-{
-	struct outer outer = {};
-	struct decap_counts *count;
-	enum decap_verdict verdict;
-	u32 zero = 0;
-
-	if (!outer_read(frame, &outer))
-		return NOT_OURS;
-	count = bpf_map_lookup_elem(&counts, &zero);
-	if (!count)
-		return NOT_OURS;
-	if ((u32)outer.carrier <= CARRIER_GUE)
-		count->notes[NOTE_RECEIVED_PROTOCOL_4 + outer.carrier]++;
-	verdict = handle(frame, &outer, count);
-	if ((u32)verdict < DECAP_VERDICT_COUNT)
-		count->verdicts[verdict]++;
-	return (int)verdict;
+	switch (frame->l2_bytes) {
+	case ETHERNET_HEADER_BYTES:
+		return xdp_unwrap_as(ctx, frame, ETHERNET_HEADER_BYTES);
+	case ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES:
+		return xdp_unwrap_as(ctx, frame, ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES);
+	default:
+		return xdp_unwrap_as(ctx, frame, ETHERNET_HEADER_BYTES + 2 * VLAN_TAG_BYTES);
+	}
 }
 
 SEC("xdp.frags")
-int decap_xdp(struct xdp_md *ctx)
+int shunt_decap_xdp(struct xdp_md *ctx)
 {
-	struct frame frame = {.ctx = ctx, .is_xdp = true};
-	int verdict = decapsulate(&frame);
+	const struct judge judge = {.context = ctx};
+	struct cursor cursor = {(u8 *)(long)ctx->data, (u8 *)(long)ctx->data_end};
+	struct frame *frame = frame_new();
+	enum decap_verdict verdict;
 
-	return verdict == NOT_OURS || verdict == DECAP_DELIVERED ? XDP_PASS : XDP_DROP;
+	if (!frame)
+		return XDP_PASS;
+	verdict = frame_decide(&judge, cursor, (u32)bpf_xdp_get_buff_len(ctx), FRAME_TAGS_MAX,
+			       gue_port, frame);
+	if ((u32)verdict == FRAME_PASS)
+		return XDP_PASS;
+	if (verdict == DECAP_DELIVERED)
+		verdict = xdp_unwrap(ctx, frame);
+	count(frame, verdict);
+	return verdict == DECAP_DELIVERED ? XDP_PASS : XDP_DROP;
 }
 
-/* A frame whose VLAN tag the hardware has taken off is not one of this interface. What is left alone or
- * delivered goes on to whatever classifier comes next. */
-SEC("tc")
-int decap_tc(struct __sk_buff *ctx)
-{
-	struct frame frame = {.ctx = ctx};
-	int verdict = ctx->vlan_present ? NOT_OURS : decapsulate(&frame);
+/* --- tc ------------------------------------------------------------------------------- */
 
-	return verdict == NOT_OURS || verdict == DECAP_DELIVERED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+/* What the kernel knows of the packet's sum, after byte 1 of the inner IPv6 header has changed. */
+static always_inline void skb_sum_ecn(struct __sk_buff *skb, const struct frame *frame)
+{
+	const struct decap_result *result = &frame->result;
+	u32 after, before;
+
+	if (bpf_skb_load_bytes(skb, frame->l2_bytes + frame->overhead_bytes, &after, 4))
+		return;
+	before = (after & ~BE32(3 << 20)) | BE32((u32)result->ecn_before << 20);
+	bpf_csum_update(skb, (u32)bpf_csum_diff(&before, 4, &after, 4, 0));
+}
+
+static always_inline enum decap_verdict skb_unwrap(struct __sk_buff *skb, const struct frame *frame)
+{
+	const int grown_bytes = IPV6_HEADER_BYTES - IPV4_HEADER_BYTES;
+	be16 type = inner_type(frame);
+	int overhead_bytes = (int)frame->overhead_bytes;
+
+	if (frame->outer_v6 == frame->result.inner.is_v4) {
+		if (bpf_skb_change_proto(skb, type, 0))
+			return DECAP_DEVICE;
+		overhead_bytes += frame->outer_v6 ? -grown_bytes : grown_bytes;
+	}
+	if (bpf_skb_adjust_room(skb, -overhead_bytes, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_store_bytes(skb, offsetof(struct ethernet_header, type), &type, sizeof(type),
+				0))
+		return DECAP_DEVICE;
+	return DECAP_DELIVERED;
+}
+
+SEC("tc")
+int shunt_decap_tc(struct __sk_buff *skb)
+{
+	const struct judge judge = {.context = skb, .is_skb = true};
+	struct cursor cursor = {(u8 *)(long)skb->data, (u8 *)(long)skb->data_end};
+	u32 wanted_bytes = skb->len < FRAME_HEADERS_BYTES ? skb->len : FRAME_HEADERS_BYTES;
+	struct frame *frame = frame_new();
+	enum decap_verdict verdict;
+
+	if (!frame)
+		return TC_ACT_UNSPEC;
+	if (cursor.position + FRAME_HEADERS_BYTES > cursor.end) {
+		bpf_skb_pull_data(skb, wanted_bytes);
+		cursor = (struct cursor){(u8 *)(long)skb->data, (u8 *)(long)skb->data_end};
+	}
+	/* The kernel has taken the VLAN tag off already; a second one is left to it. */
+	verdict = frame_decide(&judge, cursor, skb->len, 0, gue_port, frame);
+	if ((u32)verdict == FRAME_PASS)
+		return TC_ACT_UNSPEC;
+	if (verdict == DECAP_DELIVERED) {
+		if (frame->result.ecn_changed && !frame->result.inner.is_v4)
+			skb_sum_ecn(skb, frame);
+		verdict = skb_unwrap(skb, frame);
+	}
+	count(frame, verdict);
+	return verdict == DECAP_DELIVERED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 char decap_license[] SEC("license") = "Dual BSD/GPL";

@@ -7,11 +7,6 @@
 
 #include <stdio.h>
 
-struct counters {
-	u64 verdicts[DECAP_VERDICT_COUNT];
-	u64 notes[DECAP_NOTE_COUNT];
-};
-
 /* Every name on every call, zeroes too: who reads them need not know which may be missing. */
 void counters_print(const struct counters *counters, FILE *stream);
 

@@ -6,9 +6,8 @@
 
 #include "dataplane/decap/inner.h"
 #include "dataplane/decap/prefix.h"
-#include "dataplane/decap/rules.h"
 
-/* What the outer headers said, as far as the payload doesn't. */
+/* What the outer headers said. */
 struct decap_outer {
 	struct addr source;
 	enum decap_carrier carrier;
@@ -16,17 +15,23 @@ struct decap_outer {
 	bool from_own_device; /* came out of the TUN device: already decapsulated once */
 };
 
+struct decap_result {
+	struct inner inner; /* only where the verdict is DECAP_DELIVERED */
+	u32 carrier_bytes;  /* of GUE's header */
+	u8 ecn_before;
+	bool ecn_changed;
+	bool ecn_unexpected;
+	bool checksum_completed;
+};
+
 struct decap_policy {
 	struct prefix_list from;
 	struct prefix_list vips;
 };
 
-struct decap_result {
-	struct inner inner; /* only where the verdict is DECAP_DELIVERED */
-	bool ecn_changed;
-	bool ecn_unexpected;
-	bool checksum_completed;
-};
+/* Reads the IPv4 header that a raw IPv4 socket delivers in front of the payload. */
+enum decap_verdict decap_outer_v4(const u8 *packet, u32 len_bytes, u32 *offset, u8 *ecn)
+	__attribute__((warn_unused_result));
 
 /* Decides on one packet; `payload` is what follows the outer IP or UDP header, and is changed in
  * place (ECN, checksums) where the inner packet is to be delivered. */

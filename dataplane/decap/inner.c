@@ -8,6 +8,17 @@
  * then says that it is right, and it is left alone. */
 #include "dataplane/decap/inner.h"
 
+static u32 load_be16(const u8 *bytes)
+{
+	return (u32)bytes[0] << 8 | bytes[1];
+}
+
+static void store_be16(u8 *bytes, u32 value)
+{
+	bytes[0] = (u8)(value >> 8);
+	bytes[1] = (u8)value;
+}
+
 static u32 fold(u64 sum)
 {
 	while (sum >> 16)
@@ -21,15 +32,15 @@ static u64 sum_bytes(const u8 *bytes, u32 len_bytes)
 	u64 sum = 0;
 
 	for (u32 i = 0; i + 1 < len_bytes; i += 2)
-		sum += inner_word(bytes + i);
+		sum += load_be16(bytes + i);
 	if (len_bytes & 1)
 		sum += (u32)bytes[len_bytes - 1] << 8;
 	return sum;
 }
 
-bool inner_checksum_complete(struct inner *inner)
+bool inner_checksum_complete(u8 *start, const struct inner *inner)
 {
-	u8 *transport = inner->start + inner->transport_offset;
+	u8 *transport = start + inner->transport_offset;
 	u32 transport_len = inner->len_bytes - inner->transport_offset;
 	bool is_tcp = inner->transport_protocol == PROTOCOL_TCP;
 	u32 addresses_offset = inner->is_v4 ? 12 : 8, addresses_len = inner->is_v4 ? 8 : 32;
@@ -40,15 +51,15 @@ bool inner_checksum_complete(struct inner *inner)
 	    transport_len < (is_tcp ? 20 : 8))
 		return false;
 	checksum = transport + (is_tcp ? 16 : 6);
-	pseudo = fold(sum_bytes(inner->start + addresses_offset, addresses_len) + transport_len +
+	pseudo = fold(sum_bytes(start + addresses_offset, addresses_len) + transport_len +
 		      inner->transport_protocol);
-	if (inner_word(checksum) != pseudo)
+	if (load_be16(checksum) != pseudo)
 		return false;
 	sum = fold(sum_bytes(transport, transport_len));
 	if (fold(sum + pseudo) == 0xffff)
 		return false;
 	/* The field holds the pseudo header's sum, so `sum` covers it already. */
 	sum = ~sum & 0xffff;
-	inner_word_set(checksum, sum == 0 && !is_tcp ? 0xffff : sum);
+	store_be16(checksum, sum == 0 && !is_tcp ? 0xffff : sum);
 	return true;
 }

@@ -1,30 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The modes xdp and tc: a program in the kernel takes the encapsulation off; the process loads and
- * attaches it, tells it the host's addresses, reads its counters, and takes it away at the end. */
+/* The programs in the kernel (bpf/decap.bpf.c) as the process has them: loaded, with the lists that
+ * they go by and the counters that they keep. Where they are attached is attach.h. */
 #ifndef SHUNT_DECAP_KERNEL_H
 #define SHUNT_DECAP_KERNEL_H
 
-#include "dataplane/decap/counters.h"
+#include "dataplane/decap/decap.h"
 #include "dataplane/decap/options.h"
 
-struct kernel;
+struct decap_bpf; /* of bpf/decap.skel.h */
 
-/* Loads, fills and attaches. Returns 0, or -errno when what is missing has been said on standard
- * error and nothing is left attached. */
-int kernel_open(struct kernel **kernel, const struct options *options)
+struct kernel {
+	struct decap_bpf *skeleton;
+	u32 generation; /* of the list of local addresses */
+	bool full;      /* it has no room for them all, which has been said */
+};
+
+/* Loads the program of a mode with its lists, --from and --vip. Returns 0, or -errno after a message
+ * that says what is missing. Nothing has been attached. */
+int kernel_open(struct kernel *kernel, const struct options *options)
 	__attribute__((warn_unused_result));
 
-/* Detaches what was attached. */
 void kernel_close(struct kernel *kernel);
 
-/* A descriptor that becomes readable when kernel_refresh() has something to do. */
-int kernel_fd(const struct kernel *kernel);
+/* The loaded program. */
+int kernel_program_fd(const struct kernel *kernel, enum mode_kind kind);
 
-/* Tells the program of addresses that came or went. Returns false, after a message, once the
- * interface is gone. */
-bool kernel_refresh(struct kernel *kernel);
+/* Makes the list of local addresses what this host has now; no address that stays is missing from it
+ * meanwhile. Returns 0 or -errno. */
+int kernel_local_refresh(struct kernel *kernel) __attribute__((warn_unused_result));
 
-/* Sets `counters` to the sums over all CPUs. */
-void kernel_count(const struct kernel *kernel, struct counters *counters);
+/* Whether an entry of that list covers a prefix. */
+bool kernel_local_covers(const struct kernel *kernel, const struct prefix *prefix);
+
+/* Adds up the counters of all CPUs. */
+int kernel_counters_read(const struct kernel *kernel, struct counters *counters)
+	__attribute__((warn_unused_result));
+
+/* A second copy of the skeleton over the same maps, not loaded, for libxdp: NULL where memory is
+ * short. */
+struct decap_bpf *kernel_copy_open(const struct kernel *kernel);
 
 #endif

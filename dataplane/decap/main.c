@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* shunt-decap: on a backend, takes off what the balancer put on: in the kernel (modes xdp and tc), or
- * here and through a TUN device (mode tun).
+/* shunt-decap: on a backend, takes off what the balancer put on.
  *
- * In mode tun everything that needs a privilege (the device, raw sockets, large socket buffers) happens
- * before the first packet; then every capability is given up, since what follows reads bytes
- * from the network. Closing the device's descriptor removes the device and needs none, so no way
- * of ending the process leaves it behind, not even a kill.
+ * Everything that needs a privilege happens before packets are taken; then every capability is
+ * given up but those that undoing it takes.
  *
  * One thread, one epoll set, signals as a descriptor among the others. */
-#include "dataplane/decap/addresses.h"
-#include "dataplane/decap/kernel.h"
 #include "dataplane/decap/message.h"
-#include "dataplane/decap/options.h"
-#include "dataplane/decap/receive.h"
+#include "dataplane/decap/mode.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -24,15 +18,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* What an epoll event is about: a source's number, or one of these. */
-enum { EVENT_SIGNAL = RECEIVE_SOURCES, EVENT_DEVICE, EVENT_ADDRESSES, EVENT_COUNT };
+/* What an epoll event is about: one of the mode's descriptors, or this. */
+enum { EVENT_SIGNAL = MODE_FDS_MAX, EVENT_COUNT };
 
 struct program {
 	struct options options;
 	struct counters counters;
-	struct tun tun;
-	struct receiver *receiver;
-	struct kernel *kernel; /* NULL in mode tun, which has the device and the receiver instead */
+	const struct mode *mode;
 	int epoll_fd;
 	int signal_fd;
 };
@@ -61,16 +53,10 @@ static int signals_open(void)
 static bool events_open(struct program *program)
 {
 	program->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (program->epoll_fd < 0)
+	if (program->epoll_fd < 0 || !event_add(program, program->signal_fd, EVENT_SIGNAL))
 		return false;
-	if (!event_add(program, program->signal_fd, EVENT_SIGNAL))
-		return false;
-	if (program->kernel)
-		return event_add(program, kernel_fd(program->kernel), EVENT_ADDRESSES);
-	if (!event_add(program, program->tun.fd, EVENT_DEVICE))
-		return false;
-	for (u32 i = 0; i < RECEIVE_SOURCES; i++) {
-		int fd = receiver_fd(program->receiver, i);
+	for (u32 i = 0; i < MODE_FDS_MAX; i++) {
+		int fd = program->mode->fd(i);
 
 		if (fd >= 0 && !event_add(program, fd, i))
 			return false;
@@ -78,24 +64,22 @@ static bool events_open(struct program *program)
 	return true;
 }
 
-/* The modes in the kernel keep what detaching takes; they read nothing from the network.
- * The bounding set needs CAP_SETPCAP, which a program with file capabilities doesn't have; there
+/* The bounding set needs CAP_SETPCAP, which a program with file capabilities doesn't have; there
  * PR_SET_NO_NEW_PRIVS alone keeps capabilities from coming back. */
-static void privileges_drop(const struct program *program)
+static void privileges_drop(const int *kept)
 {
 	bool dropped;
 
 	capng_get_caps_process();
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (program->kernel)
-		capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN,
-			      CAP_SYS_ADMIN, CAP_BPF, -1);
+	for (; *kept >= 0; kept++)
+		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)*kept);
 	dropped = capng_apply(CAPNG_SELECT_BOTH) == 0 || capng_apply(CAPNG_SELECT_CAPS) == 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !dropped)
 		message("could not give up all privileges: running on with them");
 }
 
-static bool counters_publish(const struct program *program)
+static bool counters_publish(struct program *program)
 {
 	const char *path = program->options.stats_path;
 	int status = path ? counters_save(&program->counters, path) : 0;
@@ -107,8 +91,7 @@ static bool counters_publish(const struct program *program)
 
 static void counters_report(struct program *program)
 {
-	if (program->kernel)
-		kernel_count(program->kernel, &program->counters);
+	program->mode->count();
 	counters_print(&program->counters, stdout);
 	(void)counters_publish(program);
 }
@@ -124,20 +107,6 @@ static bool signal_handle(struct program *program)
 		counters_report(program);
 	}
 	return true;
-}
-
-/* Returns false once the device is gone: somebody removed it. */
-static bool device_handle(struct program *program)
-{
-	int count = tun_discard(&program->tun);
-
-	if (count >= 0) {
-		program->counters.notes[NOTE_DEVICE_READ] += (u64)count;
-		return true;
-	}
-	message("device %s is gone: start shunt-decap again to have it back",
-		program->options.device);
-	return false;
 }
 
 static int loop(struct program *program)
@@ -156,19 +125,14 @@ static int loop(struct program *program)
 
 			if (what == EVENT_SIGNAL && !signal_handle(program))
 				return EX_OK;
-			if (what == EVENT_DEVICE && !device_handle(program))
+			if (what != EVENT_SIGNAL && !program->mode->ready(what))
 				return EX_UNAVAILABLE;
-			if (what == EVENT_ADDRESSES && !kernel_refresh(program->kernel))
-				return EX_UNAVAILABLE;
-			if (what < RECEIVE_SOURCES)
-				receiver_run(program->receiver, what);
 		}
 	}
 }
 
 static int serve(struct program *program)
 {
-	const struct options *options = &program->options;
 	int status;
 
 	/* Before any capability goes: a path that can't be written is a mistake to tell now. */
@@ -178,62 +142,63 @@ static int serve(struct program *program)
 		message("cannot wait for packets: %s", strerror(errno));
 		return EX_UNAVAILABLE;
 	}
-	privileges_drop(program);
-	if (options->policy.from.count == 0)
+	privileges_drop(program->mode->capabilities());
+	if (program->options.policy.from.count == 0)
 		message("without --from, encapsulated packets are accepted from any address");
-	addresses_check(&options->policy.vips);
-	message("ready: IPIP and GUE (UDP port %u) %s %s", options->gue_port,
-		program->kernel ? "are taken off at interface" : "go to device",
-		program->kernel ? options->interface : options->device);
+	program->mode->announce(&program->options);
 	status = loop(program);
 	counters_report(program);
 	return status;
 }
 
-static int tun_run(struct program *program)
+/* The mode that was asked for, or NULL where this build doesn't have it. */
+static const struct mode *mode_of(const struct options *options)
 {
-	const struct options *options = &program->options;
-	int status = EX_UNAVAILABLE;
-
-	if (tun_open(&program->tun, options->device, options->mtu) != 0)
-		return status;
-	if (receiver_open(&program->receiver, options->gue_port, &options->policy, &program->tun,
-			  &program->counters) == 0) {
-		status = serve(program);
-		receiver_close(program->receiver);
-	}
-	tun_close(&program->tun);
-	return status;
+	if (options->mode == MODE_TUN)
+		return &mode_tun;
+#ifdef SHUNT_DECAP_BPF
+	return &mode_kernel;
+#else
+	message("this shunt-decap was built without BPF: use --mode tun, or build it where clang, "
+		"libbpf, libxdp and bpftool are");
+	return NULL;
+#endif
 }
 
-static int kernel_run(struct program *program)
+static int run(struct program *program)
 {
 	int status;
 
-	if (kernel_open(&program->kernel, &program->options) != 0)
+	program->signal_fd = signals_open();
+	if (program->signal_fd < 0) {
+		message("cannot receive signals: %s", strerror(errno));
 		return EX_UNAVAILABLE;
+	}
+	if (program->mode->open(&program->options, &program->counters) != 0) {
+		close(program->signal_fd);
+		return EX_UNAVAILABLE;
+	}
 	status = serve(program);
-	kernel_close(program->kernel);
+	if (program->epoll_fd >= 0)
+		close(program->epoll_fd);
+	program->mode->close();
+	close(program->signal_fd);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
 	static struct program program = {.epoll_fd = -1};
-	struct options *options = &program.options;
-	enum options_outcome outcome = options_parse(argc, argv, options);
-	int status;
+	enum options_outcome outcome = options_parse(argc, argv, &program.options);
 
 	if (outcome != OPTIONS_RUN)
 		return outcome == OPTIONS_DONE ? EX_OK : EX_USAGE;
-	program.signal_fd = signals_open();
-	if (program.signal_fd < 0) {
-		message("cannot receive signals: %s", strerror(errno));
+	program.mode = mode_of(&program.options);
+	if (!program.mode)
 		return EX_UNAVAILABLE;
-	}
-	status = options->mode == MODE_TUN ? tun_run(&program) : kernel_run(&program);
-	if (program.epoll_fd >= 0)
-		close(program.epoll_fd);
-	close(program.signal_fd);
-	return status;
+#ifdef SHUNT_DECAP_BPF
+	if (program.options.detach)
+		return mode_kernel_detach(&program.options) == 0 ? EX_OK : EX_UNAVAILABLE;
+#endif
+	return run(&program);
 }

@@ -18,20 +18,22 @@ enum {
 };
 
 static const char usage[] =
-	"usage: shunt-decap --mode xdp|tc --interface NAME [--gue-port PORT]\n"
-	"                   [--from PREFIX]... [--vip PREFIX]... [--stats FILE]\n"
-	"       shunt-decap --mode tun [--device NAME] [--mtu BYTES] [--gue-port PORT]\n"
-	"                   [--from PREFIX]... [--vip PREFIX]... [--stats FILE]\n"
+	"usage: shunt-decap --mode tun [--device NAME] [--mtu BYTES] [OPTIONS]\n"
+	"       shunt-decap --mode xdp|tc --interface NAME [--interface NAME]... [OPTIONS]\n"
+	"       shunt-decap --mode xdp|tc --interface NAME --detach\n"
 	"\n"
 	"Takes IPIP and GUE encapsulation off on a backend and hands the inner packets to\n"
 	"the host, without a kernel tunnel module.\n"
 	"\n"
-	"  --mode MODE      xdp: a program in the kernel, at an interface's driver\n"
-	"                   tc: the same, at an interface's ingress\n"
-	"                   tun: through a TUN device; needs no BPF\n"
-	"  --interface NAME where the packets arrive, for xdp and tc\n"
-	"  --device NAME    name of the TUN device to create, for tun (shunt0)\n"
+	"  --mode MODE      xdp: in the kernel, before it looks at a packet; needs root\n"
+	"                   tc: in the kernel, a little later; works on any interface\n"
+	"                   tun: through a TUN device; works where BPF is not allowed\n"
+	"  --interface NAME where wrapped packets arrive (xdp, tc); may be repeated\n"
+	"  --detach         only take away what a killed shunt-decap has left (xdp, tc)\n"
+	"  --device NAME    name of the TUN device to create (shunt0)\n"
 	"  --mtu BYTES      MTU of that device, 1280 to 65535 (1500)\n"
+	"\n"
+	"options of every mode:\n"
 	"  --gue-port PORT  UDP port of GUE (6080)\n"
 	"  --from PREFIX    accept outer sources in PREFIX only; may be repeated\n"
 	"  --vip PREFIX     accept inner destinations in PREFIX only; may be repeated\n"
@@ -46,6 +48,7 @@ static const char version[] = "shunt-decap " SHUNT_VERSION " (" SHUNT_COMMIT ")\
 enum option_key {
 	OPTION_MODE = 1,
 	OPTION_INTERFACE,
+	OPTION_DETACH,
 	OPTION_DEVICE,
 	OPTION_GUE_PORT,
 	OPTION_MTU,
@@ -59,6 +62,7 @@ enum option_key {
 static const struct option long_options[] = {
 	{"mode", required_argument, NULL, OPTION_MODE},
 	{"interface", required_argument, NULL, OPTION_INTERFACE},
+	{"detach", no_argument, NULL, OPTION_DETACH},
 	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"gue-port", required_argument, NULL, OPTION_GUE_PORT},
 	{"mtu", required_argument, NULL, OPTION_MTU},
@@ -70,31 +74,47 @@ static const struct option long_options[] = {
 	{},
 };
 
-static bool mode_accept(const char *text, enum mode *mode)
+static bool mode_accept(const char *text, enum mode_kind *mode)
 {
-	static const char *const names[] = {
-		[MODE_TUN] = "tun", [MODE_XDP] = "xdp", [MODE_TC] = "tc"};
-
-	for (*mode = MODE_TUN; *mode <= MODE_TC; (*mode)++)
-		if (strcmp(text, names[*mode]) == 0)
-			return true;
-	message("--mode %s is unknown: use --mode xdp, --mode tc or --mode tun", text);
-	return false;
+	if (strcmp(text, "tun") == 0)
+		*mode = MODE_TUN;
+	else if (strcmp(text, "xdp") == 0)
+		*mode = MODE_XDP;
+	else if (strcmp(text, "tc") == 0)
+		*mode = MODE_TC;
+	else
+		message("--mode %s is unknown: use --mode xdp, tc or tun", text);
+	return *mode != MODE_NONE;
 }
 
 /* A '%' would make the kernel choose a number, and the name unknown to whoever started us. */
-static bool device_accept(const char *name, char device[static DEVICE_NAME_LEN])
+static bool device_accept(const char *option, const char *name, char device[static DEVICE_NAME_LEN])
 {
 	size_t len = strlen(name);
 
 	if (len == 0 || len >= DEVICE_NAME_LEN || strpbrk(name, "/:% \t\n") || name[0] == '.') {
-		message("--device %s: a device name has 1 to 15 characters, none of them / : %% or "
+		message("%s %s: a device name has 1 to 15 characters, none of them / : %% or "
 			"a space, and does not begin with a dot",
-			name);
+			option, name);
 		return false;
 	}
 	memcpy(device, name, len + 1);
 	return true;
+}
+
+static bool interface_accept(const char *name, struct options *options)
+{
+	if (options->interfaces_count == OPTIONS_INTERFACES_MAX) {
+		message("--interface may be given at most %d times", OPTIONS_INTERFACES_MAX);
+		return false;
+	}
+	for (u32 i = 0; i < options->interfaces_count; i++) {
+		if (strcmp(options->interfaces[i], name) == 0) {
+			message("--interface %s is given twice", name);
+			return false;
+		}
+	}
+	return device_accept("--interface", name, options->interfaces[options->interfaces_count++]);
 }
 
 static bool number_accept(const char *option, const char *text, u32 min, u32 max, u32 *number)
@@ -135,13 +155,13 @@ static bool option_apply(enum option_key key, const char *argument, struct optio
 	case OPTION_MODE:
 		return mode_accept(argument, &options->mode);
 	case OPTION_INTERFACE:
-		options->interface = argument;
+		return interface_accept(argument, options);
+	case OPTION_DETACH:
+		options->detach = true;
 		return true;
 	case OPTION_DEVICE:
-		options->device_given = true;
-		return device_accept(argument, options->device);
+		return device_accept("--device", argument, options->device);
 	case OPTION_MTU:
-		options->device_given = true;
 		return number_accept("--mtu", argument, MTU_MIN, MTU_MAX, &options->mtu);
 	case OPTION_GUE_PORT:
 		if (!number_accept("--gue-port", argument, 1, 65535, &port))
@@ -166,19 +186,20 @@ static enum options_outcome usage_error(void)
 	return OPTIONS_USAGE;
 }
 
-/* Whether the options belong together. */
-static bool options_fit(const struct options *options)
+/* Whether the options make sense together; `given` has a bit for each key. */
+static bool options_agree(const struct options *options, u32 given)
 {
-	bool in_kernel = options->mode == MODE_XDP || options->mode == MODE_TC;
+	bool tun = options->mode == MODE_TUN;
 
 	if (options->mode == MODE_NONE)
-		message("--mode is missing: use --mode xdp, --mode tc or --mode tun");
-	else if (in_kernel && !options->interface)
-		message("--interface is missing: name the interface where the packets arrive");
-	else if (in_kernel && options->device_given)
+		message("--mode is missing: use --mode xdp, tc or tun");
+	else if (tun && (given & (1u << OPTION_INTERFACE | 1u << OPTION_DETACH)))
+		message("--interface and --detach are for --mode xdp and tc: --mode tun receives "
+			"from every interface, and leaves nothing behind");
+	else if (!tun && (given & (1u << OPTION_DEVICE | 1u << OPTION_MTU)))
 		message("--device and --mtu are for --mode tun: the other modes make no device");
-	else if (!in_kernel && options->interface)
-		message("--interface is for the modes xdp and tc: --mode tun receives from all");
+	else if (!tun && options->interfaces_count == 0)
+		message("--interface is missing: name the interface where wrapped packets arrive");
 	else
 		return true;
 	return false;
@@ -186,6 +207,7 @@ static bool options_fit(const struct options *options)
 
 enum options_outcome options_parse(int argc, char **argv, struct options *options)
 {
+	u32 given = 0;
 	int key;
 
 	*options = (struct options){
@@ -202,10 +224,11 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
 			return usage_error();
 		if (!option_apply(key, optarg, options))
 			return OPTIONS_USAGE;
+		given |= 1u << key;
 	}
 	if (optind < argc) {
 		message("unexpected argument '%s'", argv[optind]);
 		return usage_error();
 	}
-	return options_fit(options) ? OPTIONS_RUN : usage_error();
+	return options_agree(options, given) ? OPTIONS_RUN : usage_error();
 }

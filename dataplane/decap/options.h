@@ -6,6 +6,15 @@
 #include "dataplane/decap/decap.h"
 
 enum { DEVICE_NAME_LEN = 16 }; /* with the terminating zero, as the kernel's IFNAMSIZ */
+enum { OPTIONS_INTERFACES_MAX = 16 };
+
+/* How inner packets reach the host. */
+enum mode_kind {
+	MODE_NONE,
+	MODE_TUN, /* through a device that we make */
+	MODE_XDP, /* by a program in the kernel, in place of the wrapped ones */
+	MODE_TC,
+};
 
 enum options_outcome {
 	OPTIONS_RUN,
@@ -13,14 +22,13 @@ enum options_outcome {
 	OPTIONS_USAGE, /* what is wrong was said on standard error */
 };
 
-enum mode { MODE_NONE, MODE_TUN, MODE_XDP, MODE_TC };
-
 struct options {
-	enum mode mode;
-	const char *interface; /* modes xdp and tc; points into argv */
-	bool device_given;     /* --device or --mtu: mode tun only */
-	char device[DEVICE_NAME_LEN];
+	enum mode_kind mode;
+	char device[DEVICE_NAME_LEN]; /* tun: its name and MTU */
 	u32 mtu;
+	char interfaces[OPTIONS_INTERFACES_MAX][DEVICE_NAME_LEN]; /* xdp, tc */
+	u32 interfaces_count;
+	bool detach; /* xdp, tc: only take away what an earlier one has left */
 	u16 gue_port;
 	const char *stats_path; /* NULL without --stats; points into argv */
 	struct decap_policy policy;

@@ -251,12 +251,14 @@ static void overflow_count(struct receiver *receiver, u32 source, const struct a
 	receiver->overflow_seen[source] = arrival->overflow_total;
 }
 
-static enum decap_verdict deliver(struct receiver *receiver, const struct decap_result *result)
+static enum decap_verdict deliver(struct receiver *receiver, const u8 *payload,
+				  const struct decap_result *result)
 {
 	const struct inner *inner = &result->inner;
 	u64 *notes = receiver->counters->notes;
 
-	if (write(receiver->tun->fd, inner->start, inner->len_bytes) != (ssize_t)inner->len_bytes)
+	if (write(receiver->tun->fd, payload + result->carrier_bytes, inner->len_bytes) !=
+	    (ssize_t)inner->len_bytes)
 		return DECAP_DEVICE;
 	notes[NOTE_DELIVERED_BYTES] += inner->len_bytes;
 	notes[NOTE_ECN_CHANGED] += result->ecn_changed;
@@ -277,6 +279,7 @@ static enum decap_verdict handle(struct receiver *receiver, u32 source, u32 slot
 	struct decap_result result;
 	enum decap_verdict verdict;
 	u32 len_bytes = receiver->messages[slot].msg_len, offset = 0;
+	u8 *payload;
 
 	receiver->counters->notes[received[spec->carrier]]++;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c))
@@ -289,10 +292,11 @@ static enum decap_verdict handle(struct receiver *receiver, u32 source, u32 slot
 		if (verdict != DECAP_DELIVERED)
 			return verdict;
 	}
-	verdict = decap_packet(receiver->policy, &arrival.outer, receiver->buffers[slot] + offset,
-			       len_bytes - offset, &result);
+	payload = receiver->buffers[slot] + offset;
+	verdict = decap_packet(receiver->policy, &arrival.outer, payload, len_bytes - offset,
+			       &result);
 	receiver->counters->notes[NOTE_ECN_UNEXPECTED] += result.ecn_unexpected;
-	return verdict == DECAP_DELIVERED ? deliver(receiver, &result) : verdict;
+	return verdict == DECAP_DELIVERED ? deliver(receiver, payload, &result) : verdict;
 }
 
 void receiver_run(struct receiver *receiver, u32 source)

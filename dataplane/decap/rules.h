@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the outer headers ask for: the rules that all modes share, compiled for user space and for
- * BPF.
+/* What a decapsulator may do with a packet, whatever carries it out: the rules that the process
+ * behind a TUN device and the programs in the kernel share. Compiled for user space and for BPF;
+ * includes nothing but the core.
  *
  * A GUE receiver must drop what it doesn't understand: an unknown flag may stand for a field that
  * changes the payload (a checksum, encryption, a fragment), and private data that nobody agreed
@@ -9,6 +10,7 @@
 #ifndef SHUNT_DECAP_RULES_H
 #define SHUNT_DECAP_RULES_H
 
+#include "dataplane/core/cursor.h"
 #include "dataplane/core/wire.h"
 #include "dataplane/decap/verdict.h"
 
@@ -18,6 +20,30 @@ enum { GUE_CONTROL_BIT = 0x20, GUE_LENGTH_MASK = 0x1f };
 
 /* What carried the inner packet. */
 enum decap_carrier { CARRIER_PROTOCOL_4, CARRIER_PROTOCOL_41, CARRIER_GUE };
+
+/* Bytes to be read, and how many of them belong to the packet by the headers read so far: what
+ * lies behind is padding, and what lies beyond the cursor's end cannot be looked at here. */
+struct span {
+	struct cursor cursor;
+	u32 left_bytes;
+};
+
+/* Returns the next n bytes and steps over them, or NULL where fewer are left. */
+static always_inline void *span_pull(struct span *span, u32 n)
+{
+	if (span->left_bytes < n)
+		return NULL;
+	span->left_bytes -= n;
+	return cursor_pull(&span->cursor, n);
+}
+
+/* Returns the next n bytes without stepping over them, or NULL. */
+static always_inline void *span_peek(const struct span *span, u32 n)
+{
+	struct span ahead = *span;
+
+	return span_pull(&ahead, n);
+}
 
 struct ecn_choice {
 	u8 ecn;
@@ -64,74 +90,52 @@ static always_inline struct ecn_choice decap_ecn(u8 inner, u8 outer)
 
 /* Variant 1 is recognised by the version nibble of the IP header it begins with: 0100 and 0110
  * both start with the variant bits 01. */
-static always_inline enum decap_verdict gue_direct(u8 first, u32 *offset, u8 *protocol)
+static always_inline enum decap_verdict gue_direct(u8 first, u8 *protocol)
 {
 	u32 version = first >> 4;
 
 	if (version != 4 && version != 6)
 		return DECAP_GUE_VARIANT;
-	*offset = 0;
 	*protocol = version == 4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6;
 	return DECAP_DELIVERED;
 }
 
-/* Reads the GUE header that fills the start of a UDP payload (draft-ietf-intarea-gue sections 3
- * and 4): variant 0 with IPv4 or IPv6 inside, or variant 1, which has no header at all. On
- * DECAP_DELIVERED the inner packet begins at `offset` and is of IP protocol `protocol`. Reads no
- * more than the first GUE_HEADER_BYTES. */
-static always_inline enum decap_verdict decap_gue(const u8 *payload, u32 len_bytes, u32 *offset,
-						  u8 *protocol)
+/* Reads the GUE header that begins a UDP payload (draft-ietf-intarea-gue sections 3 and 4):
+ * variant 0 with IPv4 or IPv6 inside, or variant 1, which has no header at all. On
+ * DECAP_DELIVERED the inner packet, of IP protocol `protocol`, is what is left of `payload`. */
+static always_inline enum decap_verdict decap_gue(struct span *payload, u8 *protocol)
 {
-	u32 variant;
+	const u8 *first = span_peek(payload, 1);
+	const struct gue_header *gue;
 
-	if (len_bytes == 0)
+	if (!first)
 		return DECAP_GUE_TRUNCATED;
-	variant = payload[0] >> 6;
-	if (variant == 1)
-		return gue_direct(payload[0], offset, protocol);
-	if (variant != 0)
+	if (*first >> 6 == 1)
+		return gue_direct(*first, protocol);
+	if (*first >> 6 != 0)
 		return DECAP_GUE_VARIANT;
-	if (len_bytes < GUE_HEADER_BYTES)
+	gue = span_pull(payload, GUE_HEADER_BYTES);
+	if (!gue)
 		return DECAP_GUE_TRUNCATED;
-	if (payload[0] & GUE_CONTROL_BIT)
+	if (gue->variant_control_hlen & GUE_CONTROL_BIT)
 		return DECAP_GUE_CONTROL;
-	if (payload[2] | payload[3])
+	if (gue->flags)
 		return DECAP_GUE_FLAGS;
 	/* No flag is set, so whatever the length field announces is private data. */
-	if (payload[0] & GUE_LENGTH_MASK)
+	if (gue->variant_control_hlen & GUE_LENGTH_MASK)
 		return DECAP_GUE_PRIVATE;
-	if (payload[1] != PROTOCOL_IPV4 && payload[1] != PROTOCOL_IPV6)
+	if (gue->protocol != PROTOCOL_IPV4 && gue->protocol != PROTOCOL_IPV6)
 		return DECAP_GUE_PROTOCOL;
-	*offset = GUE_HEADER_BYTES;
-	*protocol = payload[1];
+	*protocol = gue->protocol;
 	return DECAP_DELIVERED;
 }
 
-/* Reads the length and the ECN field of an IPv4 header that `len_bytes` bytes begin with; of
- * these it reads no more than IPV4_HEADER_BYTES. */
-static always_inline enum decap_verdict decap_outer_v4(const u8 *packet, u32 len_bytes, u32 *offset,
-						       u8 *ecn)
-{
-	u32 header_len;
-
-	if (len_bytes < IPV4_HEADER_BYTES)
-		return DECAP_OUTER_TRUNCATED;
-	header_len = (packet[0] & 15) * 4u;
-	if (header_len < IPV4_HEADER_BYTES || header_len > len_bytes)
-		return DECAP_OUTER_TRUNCATED;
-	*offset = header_len;
-	*ecn = packet[1] & 3;
-	return DECAP_DELIVERED;
-}
-
-/* Where the inner packet begins, behind the outer IP or UDP header, and its IP protocol. */
-static always_inline enum decap_verdict decap_carrier_open(enum decap_carrier carrier,
-							   const u8 *payload, u32 len_bytes,
-							   u32 *offset, u8 *protocol)
+/* Leaves of `payload`, which follows the outer IP or UDP header, the inner packet. */
+static always_inline enum decap_verdict carrier_open(enum decap_carrier carrier,
+						     struct span *payload, u8 *protocol)
 {
 	if (carrier == CARRIER_GUE)
-		return decap_gue(payload, len_bytes, offset, protocol);
-	*offset = 0;
+		return decap_gue(payload, protocol);
 	*protocol = carrier == CARRIER_PROTOCOL_4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6;
 	return DECAP_DELIVERED;
 }

@@ -4,7 +4,11 @@
  * Every packet ends in exactly one verdict, so that the verdict counters add up to the packets
  * received; a note says something about a packet that has a verdict anyway, or about something
  * that is no packet. Both lists make their counters and the counters' names; the texts are for
- * the reader, here and in the manual page, which a test holds to be complete. */
+ * the reader, here and in the manual page, which a test holds to be complete. A mode that can't
+ * meet a reason has its counter all the same, at zero: `tun` leaves outer headers to the kernel,
+ * and `xdp` and `tc` have no sockets.
+ *
+ * The programs in the kernel count in this same structure (bpf/decap.bpf.c). */
 #ifndef SHUNT_DECAP_VERDICT_H
 #define SHUNT_DECAP_VERDICT_H
 
@@ -13,10 +17,10 @@
 #define DECAP_VERDICTS(X)                                                                          \
 	X(DECAP_DELIVERED, "delivered", "inner packet handed to the host")                         \
 	X(DECAP_OUTER_TRUNCATED, "drop_outer_truncated", "ends inside its outer header")           \
-	X(DECAP_OUTER_CHECKSUM, "drop_outer_checksum", "outer IPv4 header checksum is wrong")      \
-	X(DECAP_OUTER_SOURCE, "drop_outer_source", "outer source is in no --from prefix")          \
+	X(DECAP_OUTER_CHECKSUM, "drop_outer_checksum", "outer IPv4 or UDP checksum is wrong")      \
 	X(DECAP_OUTER_FRAGMENT, "drop_outer_fragment",                                             \
-	  "piece of a wrapped packet, not put together")                                           \
+	  "outer fragment, which xdp and tc can't join")                                           \
+	X(DECAP_OUTER_SOURCE, "drop_outer_source", "outer source is in no --from prefix")          \
 	X(DECAP_NESTED, "drop_nested", "an encapsulated packet inside an encapsulated packet")     \
 	X(DECAP_GUE_TRUNCATED, "drop_gue_truncated", "ends inside its GUE header")                 \
 	X(DECAP_GUE_VARIANT, "drop_gue_variant", "GUE variant 2 or 3, or 1 with no IP inside")     \
@@ -30,8 +34,9 @@
 	X(DECAP_INNER_LENGTH, "drop_inner_length", "inner length exceeds the bytes received")      \
 	X(DECAP_INNER_MARTIAN, "drop_inner_martian", "inner address no packet may carry")          \
 	X(DECAP_INNER_DESTINATION, "drop_inner_destination", "inner destination is no --vip")      \
+	X(DECAP_INNER_NOT_LOCAL, "drop_inner_not_local", "inner destination is not of this host")  \
 	X(DECAP_ECN, "drop_ecn", "congestion met by a sender that does not know ECN")              \
-	X(DECAP_DEVICE, "drop_device", "the TUN device or the kernel did not take it")
+	X(DECAP_DEVICE, "drop_device", "neither device nor kernel took the packet")
 
 #define DECAP_NOTES(X)                                                                             \
 	X(NOTE_RECEIVED_PROTOCOL_4, "received_protocol_4", "packets of IP protocol 4")             \
@@ -56,6 +61,11 @@ enum decap_note {
 	DECAP_NOTES(X)
 #undef X
 		DECAP_NOTE_COUNT
+};
+
+struct counters {
+	u64 verdicts[DECAP_VERDICT_COUNT];
+	u64 notes[DECAP_NOTE_COUNT];
 };
 
 #endif

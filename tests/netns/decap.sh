@@ -1,16 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # shunt-decap on real packets: a client, a balancer and a backend, each in a network namespace of
-# its own, made for mode tun inside a user namespace so that no root is needed. The modes xdp and tc
-# need root, since kernels refuse BPF in user namespaces.
+# its own. For --mode tun they are made inside a user namespace, so that no root is needed; xdp and
+# tc need root outside of one, and get a BPF file system that ends with the test.
 #
 #   client ---- b-client  backend  b-balancer ---- balancer
 #
 # The balancer's side wraps packets; the backend has the VIP on lo and answers the client directly.
-# The backend's reverse path filter is set to strict, which mode tun has to cope with; the others warn
-# of it, and it is loosened for them on the interface to the balancer.
+# The backend's reverse path filter is set to strict, which shunt-decap has to cope with.
 #
-# usage: decap.sh PROGRAM [MODE]    exit: 0 passed, 1 failed, 77 cannot run here
+# usage: decap.sh PROGRAM [tun|xdp|tc]    exit: 0 passed, 1 failed, 77 cannot run here
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,17 +29,24 @@ if [ -z "${SHUNT_DECAP_INSIDE:-}" ]; then
 	command -v ip >/dev/null || skip "ip is missing: apt-get install iproute2"
 	$python -c 'import scapy' 2>/dev/null ||
 		skip "scapy is missing: apt-get install python3-scapy"
-	flags=-Urnm
-	[ "$mode" = tun ] || flags=-nm
-	[ "$mode" = tun ] || [ "$(id -u)" = 0 ] || skip "mode $mode needs root"
-	unshare $flags true 2>/dev/null ||
-		skip "namespaces are refused: sysctl -w kernel.unprivileged_userns_clone=1"
-	SHUNT_DECAP_INSIDE=1 exec unshare $flags "$0" "$(readlink -f "$program")" "$mode"
+	export SHUNT_DECAP_INSIDE=1
+	if [ "$mode" != tun ]; then
+		[ "$(id -u)" = 0 ] || skip "--mode $mode needs root"
+		command -v tc >/dev/null || skip "tc is missing: apt-get install iproute2"
+		exec unshare --net --mount --pid --fork --kill-child --mount-proc \
+			"$0" "$(readlink -f "$program")" "$mode"
+	fi
+	unshare -Urnm true 2>/dev/null ||
+		skip "user namespaces are refused: sysctl -w kernel.unprivileged_userns_clone=1"
+	exec unshare -Urnm "$0" "$(readlink -f "$program")" "$mode"
 fi
 
 # A private /run, since ip keeps its namespaces there. Everything made below disappears with the
-# last process in these namespaces.
+# last process in the user namespace.
 mount -t tmpfs tmpfs /run
+if [ "$mode" != tun ]; then
+	mount -t bpf bpf /sys/fs/bpf 2>/dev/null || skip "the kernel has no BPF file system"
+fi
 scratch=/run/decap
 mkdir "$scratch"
 
@@ -82,5 +88,6 @@ in_ns backend sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter'
 in_ns backend sh -c 'echo 1 >/proc/sys/net/ipv4/conf/default/rp_filter'
 
 cd "$scratch"
-exec timeout 60 $python -B "$here/decap_packets.py" "$1" "$scratch" \
-	"$here/../../docs/shunt-decap.8" "$mode"
+script=decap_packets.py
+[ "$mode" = tun ] || script=decap_kernel.py
+exec timeout 80 $python -B "$here/$script" "$1" "$scratch" "$here/../../docs/shunt-decap.8" "$mode"

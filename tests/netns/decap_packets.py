@@ -27,8 +27,6 @@ from scapy.all import (Ether, ICMP, ICMPv6DestUnreach, ICMPv6ParamProblem, IP, I
                        IPv6ExtHdrFragment, Raw, UDP, fragment, fragment6)
 
 PROGRAM, SCRATCH, MANUAL, MODE = sys.argv[1:]
-IN_KERNEL = MODE != "tun"
-HOW = ["--mode", MODE] + (["--interface", "b-balancer"] if IN_KERNEL else [])
 STATS = SCRATCH + "/stats"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -123,10 +121,14 @@ def backend_start():
         start(Web(version).serve_forever)
 
 
-def packet_socket():
+def packet_socket_on(device):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    sock.bind(("eth0", 0))
+    sock.bind((device, 0))
     return sock
+
+
+def packet_socket():
+    return packet_socket_on("eth0")
 
 
 def client_start():
@@ -186,10 +188,12 @@ def die_with_parent():
 
 
 class Decap:
-    def __init__(self, *options, how=HOW):
+    MODE = ["--mode", "tun"]
+
+    def __init__(self, *options):
         self.log = open(SCRATCH + "/log", "w+")
         self.printed = open(SCRATCH + "/printed", "w+")
-        self.process = subprocess.Popen(decap_command(*how, *options), text=True,
+        self.process = subprocess.Popen(decap_command(*self.MODE, *options), text=True,
                                         stdout=self.printed, stderr=self.log,
                                         preexec_fn=die_with_parent)
         deadline = time.monotonic() + 5
@@ -355,19 +359,13 @@ class Test:
             return [packet]
         self.exchange("GUE over IPv6 with a zero checksum", 4, outer=6, carrier="gue",
                       frames=zero_checksum)
-        def fragments_v4(packet):
-            return fragment(packet, fragsize=24)
+        self.exchange("outer IPv4 in fragments", 4, outer=4,
+                      frames=lambda packet: fragment(packet, fragsize=24))
 
         def fragments_v6(packet):
             header = IPv6(src=packet.src, dst=packet.dst) / IPv6ExtHdrFragment(id=7, nh=4)
             return fragment6(header / Raw(bytes(packet[Raw]).ljust(1400, b"\0")), 1280)
-        for outer, frames in (4, fragments_v4), (6, fragments_v6):
-            if not IN_KERNEL:
-                self.exchange(f"outer IPv{outer} in fragments", 4, outer=outer, frames=frames)
-                continue
-            for part in frames(wrap(inner_packet(4, 0, b"piece"), outer)):
-                self.refused(f"a piece of an outer IPv{outer} packet", part,
-                             "drop_outer_fragment")
+        self.exchange("outer IPv6 in fragments", 4, outer=6, frames=fragments_v6)
 
     def ecn(self):
         for carrier in "ipip", "gue":
@@ -411,10 +409,14 @@ class Test:
                          Raw(content), counter)
         nested = wrap(v4, 4)
         nested[IP].src, nested[IP].dst = BALANCER[4], VIP[4]
-        self.refused("an encapsulation inside an encapsulation", wrap(nested, 4), "drop_nested",
-                     [] if IN_KERNEL else ["delivered", "delivered_bytes"])
+        self.nested(nested)
         check("none of these was answered", reply(self.clients[4], 0.1) is None and
               reply(self.clients[6], 0.1) is None)
+
+    def nested(self, nested):
+        """The first wrapping is taken off, and the second is found behind the device."""
+        self.refused("an encapsulation inside an encapsulation", wrap(nested, 4), "drop_nested",
+                     ["delivered", "delivered_bytes"])
 
     def web(self):
         """A page and an upload through the live balancer, for every pair of families."""
@@ -488,34 +490,10 @@ class Test:
         moved = changes(before, self.decap.counters())
         check(f"upload in merged segments, {text}",
               answer.endswith(hashlib.sha256(body).hexdigest().encode()), answer)
-        if not IN_KERNEL:  # there the kernel still knows that the checksum is only unfinished
-            check(f"segments were merged, {text}", moved.get("checksum_completed", 0) > 0,
-                  moved)
+        check(f"segments were merged, {text}", self.merge_seen(moved), moved)
 
-    def address_comes(self):
-        """What is sent to an address that the backend doesn't have is left alone."""
-        packet = wrap(inner_packet(4, NOT_ECT, b"later"), 4)
-        packet[IP].dst = "10.0.0.253"
-        before = self.decap.counters()
-        self.balancer.send(packet)
-        got = reply(self.clients[4], 0.2)
-        check("a packet for another host is left alone",
-              got is None and changes(before, self.decap.counters()) == {}, got)
-        in_ns("backend", "ip", "address", "add", "10.0.0.253/24", "dev", "b-balancer")
-        for _ in range(50):
-            self.balancer.send(packet)
-            got = reply(self.clients[4], 0.1)
-            if got:
-                break
-        check("an address that comes later is known", got == (NOT_ECT, b"later"), got)
-        in_ns("backend", "ip", "address", "delete", "10.0.0.253/24", "dev", "b-balancer")
-        for _ in range(50):
-            before = self.decap.counters()
-            self.balancer.send(packet)
-            got = reply(self.clients[4], 0.1)
-            if not got and changes(before, self.decap.counters()) == {}:
-                break
-        check("an address that has gone is forgotten", got is None, got)
+    def merge_seen(self, moved):
+        return moved.get("checksum_completed", 0) > 0
 
     def direct_return(self):
         """The replies went to the client's own link; the balancer's saw none of them."""
@@ -527,10 +505,7 @@ class Test:
 
 
 def usage_cases():
-    cases = (([], 64, "--mode"), (["--mode", "xdp"], 64, "--interface"),
-             (["--mode", "dpdk"], 64, "--mode xdp"),
-             (["--mode", "tun", "--interface", "b-client"], 64, "modes xdp and tc"),
-             (["--mode", "tc", "--interface", "b-client", "--mtu", "1500"], 64, "--mode tun"),
+    cases = (([], 64, "--mode"), (["--mode", "ipip"], 64, "--mode ipip"),
              (["--mode", "tun", "--mtu", "100"], 64, "1280"),
              (["--mode", "tun", "--from", "10.0.0.1/8"], 64, "prefix length"),
              (["--mode", "tun", "--device", "a/b"], 64, "device name"),
@@ -548,97 +523,14 @@ def usage_cases():
         check(f"'{' '.join(options)}' exits with {status} and says why",
               done.returncode == status and says in text, f"{done.returncode}: {text}")
     taken.close()
-    done = subprocess.run(decap_command(*HOW), capture_output=True, text=True, timeout=5,
-                          preexec_fn=capabilities_drop)
+    done = subprocess.run(decap_command("--mode", "tun"), capture_output=True, text=True,
+                          timeout=5, preexec_fn=capabilities_drop)
     check("without privilege it exits with 69 and says what would help",
-          done.returncode == 69 and ("CAP_BPF" if IN_KERNEL else "setcap") in done.stderr,
-          f"{done.returncode}: {done.stderr}")
-
-
-def attached():
-    """What is on the interface, by the kernel's own tools."""
-    return ("xdp" in in_ns("backend", "ip", "link", "show", "b-balancer"),
-            "decap_tc" in in_ns("backend", "tc", "filter", "show", "dev", "b-balancer", "ingress"),
-            "clsact" in in_ns("backend", "tc", "qdisc", "show", "dev", "b-balancer"))
-
-
-ATTACHED = {"xdp": (True, False, False), "tc": (False, True, True)}
-
-
-def xdp_attach(program):
-    enter("backend")
-    libbpf = ctypes.CDLL("libbpf.so.1")
-    status = libbpf.bpf_xdp_attach(socket.if_nametoindex("b-balancer"), program, 0, None)
-    check("an XDP program is " + ("detached" if program < 0 else "attached"), status == 0, status)
-
-
-def xdp_stranger():
-    """Somebody else's program on the interface: r0 = XDP_PASS; exit."""
-    code = struct.pack("<BBhiBBhi", 0xb7, 0, 0, 2, 0x95, 0, 0, 0)
-    program = ctypes.CDLL("libbpf.so.1").bpf_prog_load(6, b"stranger", b"BSD", code, 2, None)
-    check("a stranger's program loads", program >= 0, program)
-    xdp_attach(program)
-    return program
-
-
-def refused_start(text, says):
-    done = subprocess.run(decap_command(*HOW), capture_output=True, text=True, timeout=5)
-    check(f"{text}: exits with 69 and says so", done.returncode == 69 and says in done.stderr,
-          f"{done.returncode}: {done.stderr}")
-
-
-def interface_cases():
-    """Starts that warn, starts that fail, and an end that leaves the program behind."""
-    decap = Decap("--vip", "203.0.113.99", "--vip", VIP[4], "--vip", VIP[6])
-    said = decap.said()
-    check("a VIP that isn't local is named", "203.0.113.99 is no address" in said, said)
-    check("a VIP that is local isn't", VIP[4] + " " not in said and VIP[6] not in said, said)
-    check("a strict rp_filter is told", "rp_filter of b-balancer is 1" in said, said)
-    check("without --from it warns", "without --from" in said, said)
-    check("the program is attached", attached() == ATTACHED[MODE], attached())
-    refused_start("a second process for one interface", "another shunt-decap")
-    decap.process.kill()
-    decap.process.wait()
-    check("a kill leaves the program", attached() == ATTACHED[MODE], attached())
-    Decap().end()
-    check("the next one takes it away", attached()[:2] == (False, False), attached())
-    if MODE == "tc":
-        in_ns("backend", "tc", "qdisc", "replace", "dev", "b-balancer", "clsact")
-        in_ns("backend", "tc", "filter", "add", "dev", "b-balancer", "ingress", "priority", "100",
-              "handle", "1", "bpf", "bytecode", "1,6 0 0 0,")
-        refused_start("another's classifier at our place", "another classifier")
-        in_ns("backend", "tc", "qdisc", "delete", "dev", "b-balancer", "clsact")
-    else:
-        stranger = xdp_stranger()
-        refused_start("another's XDP program", "another XDP program")
-        check("it is still there", attached()[0])
-        xdp_attach(-1)
-        os.close(stranger)
-        generic = Decap(how=["--mode", "xdp", "--interface", "lo"])
-        link = in_ns("backend", "ip", "link", "show", "lo")
-        check("a device without XDP of its own gets the generic mode, and it says so",
-              "xdpgeneric" in link and "generic mode" in generic.said(), generic.said())
-        generic.end()
-        link = in_ns("backend", "ip", "link", "show", "lo")
-        check("it is gone from there", "xdp" not in link, link)
-    in_ns("backend", "sh", "-c", "echo 2 >/proc/sys/net/ipv4/conf/b-balancer/rp_filter")
-
-
-def interface_removed():
-    decap = Decap("--gue-port", "6081")
-    in_ns("backend", "ip", "link", "delete", "b-balancer")
-    try:
-        status = decap.process.wait(3)
-    except subprocess.TimeoutExpired:
-        decap.process.kill()
-        status = decap.process.wait()
-    check("without its interface it exits with 69 and says so",
-          status == 69 and "is gone" in decap.said(), f"{status}: {decap.said()}")
+          done.returncode == 69 and "setcap" in done.stderr, f"{done.returncode}: {done.stderr}")
 
 
 def capabilities_drop():
-    """Leaves CAP_SYS_ADMIN, which nsenter needs; with it alone the kernel takes no program for a
-    packet."""
+    """Leaves CAP_SYS_ADMIN, which nsenter needs."""
     for capability in (12, 13):  # CAP_NET_ADMIN, CAP_NET_RAW
         LIBC.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP: gone after the next exec
 
@@ -684,21 +576,15 @@ def main():
     captured(test.balancer.frames)
     test.control()
     usage_cases()
-    if IN_KERNEL:
-        interface_cases()
     test.decap = Decap("--stats", STATS, "--from", BALANCER[4], "--from", "fd00::1/128",
                        "--vip", VIP[4], "--vip", VIP[6])
     try:
-        kept = 1 << 12 | 1 << 21 | 1 << 39 if IN_KERNEL else 0  # NET_ADMIN, SYS_ADMIN, BPF
-        held = set(capabilities(test.decap.process.pid).values())
-        check("it holds no capability but those to detach", held == {kept}, held)
+        check("it holds no capability", set(capabilities(test.decap.process.pid).values()) == {0})
         captured(test.balancer.frames), captured(test.client_frames)
         test.families()
         test.variations()
         test.ecn()
         test.bad_packets()
-        if IN_KERNEL:
-            test.address_comes()
         test.direct_return()
         seen = captured(test.balancer.frames) + captured(test.client_frames)
         check("no ICMP error was sent", not refusals(seen), refusals(seen)[:3])
@@ -718,15 +604,11 @@ def main():
         missing = set(last) - set(manual.read().split())
     check("the manual page names every counter", not missing, missing)
     check("each packet received has one verdict", ends == received > 0, f"{ends}, {received}")
-    if IN_KERNEL:
-        check("the program is gone, and what it stood on", attached() == (False, False, False),
-              attached())
-        interface_removed()
-    else:
-        check("the device is gone", "shunt0" not in in_ns("backend", "ip", "-brief", "link"))
-        device_removed()
+    check("the device is gone", "shunt0" not in in_ns("backend", "ip", "-brief", "link"))
+    device_removed()
     print(f"{failures} failed")
     return 1 if failures else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
