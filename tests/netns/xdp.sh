@@ -35,7 +35,7 @@ xdp_config >"$LAB_CONFIG"
 mkdir -p "$LAB_DIR/state"
 head -c 900K /dev/urandom >"$LAB_DIR/upload"
 
-if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/$SHUNT_STORY"; then
+if ! PYTHONPATH=$tree/tests/lab /usr/bin/python3 -B "$tree/tests/netns/$SHUNT_STORY" "${@:2}"; then
 	tail -n 40 "$LAB_DIR"/shunt*.log
 	exit 1
 fi
