@@ -66,24 +66,20 @@ static bool lro_off(int fd, const struct hook *hook)
 	return false;
 }
 
+/* MAC and MTU; false, with errno, where the interface has just gone. */
 static bool station_find(int fd, struct hook *hook)
 {
 	static const u8 none[6];
 	struct ifreq request = {0};
 
 	strcpy(request.ifr_name, hook->kernel_name);
-	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0) {
-		message("interface %s: no MAC address to be read: %s", hook->config->name,
-			strerror(errno));
+	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
 		return false;
-	}
 	memcpy(hook->mac, request.ifr_hwaddr.sa_data, 6);
 	if (memcmp(hook->config->mac, none, 6) != 0)
 		memcpy(hook->mac, hook->config->mac, 6);
-	if (ioctl(fd, SIOCGIFMTU, &request) < 0) {
-		message("interface %s: no MTU to be read: %s", hook->config->name, strerror(errno));
+	if (ioctl(fd, SIOCGIFMTU, &request) < 0)
 		return false;
-	}
 	hook->mtu = hook->config->mtu              ? hook->config->mtu
 		    : request.ifr_mtu > UINT16_MAX ? UINT16_MAX
 						   : (u16)request.ifr_mtu;
@@ -97,6 +93,9 @@ static bool hook_find(int fd, struct hook *hook, const char *pin_dir)
 	if (!good)
 		return false;
 	good = station_find(fd, hook);
+	if (!good)
+		message("interface %s: no MAC address and MTU to be read: %s", hook->config->name,
+			strerror(errno));
 	good &= lro_off(fd, hook);
 	good &= hook_place_free(hook, pin_dir);
 	hook->queues_count = queues_find(fd, hook);
@@ -110,13 +109,11 @@ static bool hook_follow(int fd, struct hook *hook)
 	struct hook before = *hook;
 
 	hook->ifindex = if_nametoindex(hook->kernel_name);
-	if (!hook->ifindex) {
-		if (before.ifindex)
-			message("interface %s: %s is gone; waits for it to come back",
-				hook->config->name, hook->kernel_name);
-	} else if (!station_find(fd, hook)) {
-		hook->ifindex = 0; /* gone meanwhile, which will be told */
-	}
+	if (hook->ifindex && !station_find(fd, hook))
+		hook->ifindex = 0; /* gone in this moment */
+	if (!hook->ifindex && before.ifindex)
+		message("interface %s: %s is gone; waits for it to come back", hook->config->name,
+			hook->kernel_name);
 	if (hook->ifindex && queues_find(fd, hook) != hook->queues_count && !hook->queues_said) {
 		hook->queues_said = true;
 		message("interface %s: %s has another number of receive queues than %u now; a "
