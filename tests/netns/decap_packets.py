@@ -204,8 +204,8 @@ class Decap:
         check("shunt-decap is ready", "ready" in self.said(), self.said())
 
     def said(self):
-        self.log.seek(0)
-        return self.log.read()
+        # Not by seek() and read(): the program writes at the same file position.
+        return os.pread(self.log.fileno(), 1 << 20, 0).decode()
 
     def counters(self):
         """By SIGUSR1 and --stats, whose file is a new one each time."""
