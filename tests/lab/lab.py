@@ -21,7 +21,8 @@ ENGINE, DATAPLANE = os.environ["LAB_ENGINE"], os.environ["LAB_DATAPLANE"]
 IN_KERNEL = ENGINE != "dpdk"  # the program that forwards outlives its process, and so does the wire
 BACKENDS = ["b1", "b2", "b3"]
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATIENCE_SECONDS = 60
+# Long, as a machine may be loaded; a mutant that something waits for in vain has less.
+PATIENCE_SECONDS = int(os.environ.get("LAB_PATIENCE_SECONDS", "60"))
 
 TCP, UDP = ("tcp", 80), ("udp", int(os.environ["LAB_WHO_PORT"]))
 
