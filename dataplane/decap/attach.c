@@ -13,7 +13,7 @@
 #include <xdp/libxdp.h>
 
 #include "bpf/decap.skel.h"
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 bool program_is(int fd, const char *name)
 {

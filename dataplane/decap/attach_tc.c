@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "dataplane/decap/attach.h"
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 enum { FILTER_PRIORITY = 6080, FILTER_HANDLE = 1 };
 

@@ -17,7 +17,7 @@
 
 #include "bpf/decap.skel.h"
 #include "dataplane/decap/attach.h"
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 /* --- What is there -------------------------------------------------------------------- */
 

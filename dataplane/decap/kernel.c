@@ -13,7 +13,7 @@
 #include "bpf/decap.skel.h"
 #include "dataplane/decap/kernel_maps.h"
 #include "dataplane/decap/local.h"
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 static int list_fill(const struct bpf_map *map, const struct prefix_list *list)
 {

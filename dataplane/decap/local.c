@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 #ifndef NETLINK_GET_STRICT_CHK
 #define NETLINK_GET_STRICT_CHK 12

@@ -5,7 +5,7 @@
  * given up but those that undoing it takes.
  *
  * One thread, one epoll set, signals as a descriptor among the others. */
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/decap/mode.h"
 
 #include <cap-ng.h>
@@ -189,8 +189,10 @@ static int run(struct program *program)
 int main(int argc, char **argv)
 {
 	static struct program program = {.epoll_fd = -1};
-	enum options_outcome outcome = options_parse(argc, argv, &program.options);
+	enum options_outcome outcome;
 
+	message_program = "shunt-decap";
+	outcome = options_parse(argc, argv, &program.options);
 	if (outcome != OPTIONS_RUN)
 		return outcome == OPTIONS_DONE ? EX_OK : EX_USAGE;
 	program.mode = mode_of(&program.options);

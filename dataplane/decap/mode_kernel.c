@@ -13,7 +13,7 @@
 #include "dataplane/decap/attach.h"
 #include "dataplane/decap/kernel.h"
 #include "dataplane/decap/local.h"
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/decap/mode.h"
 
 static struct {

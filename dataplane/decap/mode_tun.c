@@ -5,7 +5,7 @@
  * of ending the process leaves it behind, not even a kill. */
 #include <string.h>
 
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 #include "dataplane/decap/mode.h"
 #include "dataplane/decap/receive.h"
 

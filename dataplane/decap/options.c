@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/decap/options.h"
 
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 #include "version.h"
 
 #include <errno.h>

@@ -13,7 +13,7 @@
  * arrival interface, which IP_PKTINFO tells, gives it away. */
 #include "dataplane/decap/receive.h"
 
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 #include <errno.h>
 #include <netinet/in.h>

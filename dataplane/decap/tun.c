@@ -15,7 +15,7 @@
  * read-only, in a container for instance; then what they should be is said and we go on. */
 #include "dataplane/decap/tun.h"
 
-#include "dataplane/decap/message.h"
+#include "dataplane/session/message.h"
 
 #include <errno.h>
 #include <fcntl.h>

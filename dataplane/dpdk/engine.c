@@ -42,11 +42,6 @@ static bool all_at(void *context, const struct attachment *attachment)
 	return workers_all_at(context, attachment);
 }
 
-static void allow_flows(void *context, struct attachment *attachment, u32 flow_buckets)
-{
-	worker_allow_flows(attachment, flow_buckets);
-}
-
 static void use_flows(void *context, const struct flow_tables *flows,
 		      const struct flow_elder *elder)
 {
@@ -64,7 +59,6 @@ const struct session_engine dpdk_engine = {
 	.hand = hand,
 	.oldest = oldest,
 	.all_at = all_at,
-	.allow_flows = allow_flows,
 	.use_flows = use_flows,
 	.uses_elder = uses_elder,
 };

@@ -8,31 +8,23 @@
 #include "dataplane/dpdk/dpdk.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/engine.h"
 #include "dataplane/dpdk/exception.h"
-#include "dataplane/session/message.h"
 #include "dataplane/dpdk/options.h"
 #include "dataplane/dpdk/replay.h"
-#include "dataplane/dpdk/engine.h"
+#include "dataplane/session/message.h"
+#include "dataplane/session/start.h"
 
 /* --- Configuration -------------------------------------------------------------------- */
-
-static int config_read(const char *path, struct config **config)
-{
-	int err = config_load_or_tell(path, config, stderr, "shunt-dpdk");
-
-	return err == 0 ? EX_OK : err == -EINVAL ? EX_DATAERR : EX_NOINPUT;
-}
 
 static int config_suits(const struct config_dataplane *config)
 {
@@ -62,19 +54,6 @@ struct program {
 	int signal_fd;
 	bool dpdk_started;
 };
-
-/* Blocked before DPDK makes its threads, which inherit it. */
-static int signals_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -1;
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
 
 /* What the machine can give: asked first, since too much would wake the kernel's OOM killer. */
 static u64 memory_available_bytes(void)
@@ -296,7 +275,7 @@ static int serve(const struct options *options, const struct config_dataplane *c
 
 	if (status != EX_OK)
 		return status;
-	program.signal_fd = signals_open();
+	program.signal_fd = start_signals();
 	if (program.signal_fd < 0) {
 		message("cannot receive signals: %s", strerror(errno));
 		return EX_OSERR;
@@ -332,7 +311,7 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	status = config_read(options.config_path, &config);
+	status = start_config(options.config_path, &config);
 	if (status != EX_OK)
 		return status;
 	status = options.replay ? replay_run(&options, &config->dataplane)

@@ -3,23 +3,7 @@
 #ifndef SHUNT_DPDK_OPTIONS_H
 #define SHUNT_DPDK_OPTIONS_H
 
-#include "dataplane/core/base.h"
-
-struct options {
-	const char *config_path;
-	const char *run_dir;
-	bool no_flows;
-	bool replay;
-	/* Of a replay. */
-	const char *in_path, *out_path;
-	int attach_fd, trace_fd;
-};
-
-enum options_outcome {
-	OPTIONS_RUN,
-	OPTIONS_DONE,  /* --help or --version: printed */
-	OPTIONS_WRONG, /* said on standard error */
-};
+#include "dataplane/session/options.h"
 
 enum options_outcome options_parse(int argc, char **argv, struct options *options);
 

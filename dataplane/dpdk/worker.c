@@ -128,7 +128,7 @@ static always_inline bool follow(struct worker *worker)
 		return false;
 	burst_follow(&current->arena, &worker->root_offset, &worker->relay.env,
 		     block(worker, current));
-	/* Pairs with worker_allow_flows(): the table was cleared before. */
+	/* Pairs with the session's release(): the table was cleared before. */
 	worker->relay.env.flow_buckets = __atomic_load_n(&current->flow_buckets, __ATOMIC_ACQUIRE);
 	return true;
 }
@@ -260,11 +260,6 @@ int worker_hand(struct worker *worker, struct attachment *attachment)
 struct attachment *worker_current(const struct worker *worker)
 {
 	return __atomic_load_n(&worker->current, __ATOMIC_ACQUIRE); /* take_up() */
-}
-
-void worker_allow_flows(struct attachment *attachment, u32 flow_buckets)
-{
-	__atomic_store_n(&attachment->flow_buckets, flow_buckets, __ATOMIC_RELEASE); /* follow() */
 }
 
 void worker_stop(struct worker *worker)

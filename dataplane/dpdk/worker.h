@@ -62,9 +62,6 @@ int worker_hand(struct worker *worker, struct attachment *attachment)
  * any more. */
 struct attachment *worker_current(const struct worker *worker);
 
-/* Lets workers use the flow tables under an attachment that began without. Main thread. */
-void worker_allow_flows(struct attachment *attachment, u32 flow_buckets);
-
 /* Asks it to end after its present burst; worker_join() waits until it has. */
 void worker_stop(struct worker *worker);
 void worker_join(struct worker *worker);

@@ -101,7 +101,7 @@ static void release(struct session *session)
 	if (!flows_pending(session) || !session->engine->all_at(session->context, newest))
 		return;
 	flow_tables_adopt(flows, newest->incarnation);
-	session->engine->allow_flows(session->context, newest, flows->buckets_count);
+	__atomic_store_n(&newest->flow_buckets, flows->buckets_count, __ATOMIC_RELEASE);
 }
 
 /* Unmaps a predecessor's flow tables when nobody looks into them any more. */

@@ -21,11 +21,9 @@ struct session_engine {
 	struct attachment *(*oldest)(void *context, struct attachment *newest);
 	bool (*all_at)(void *context, const struct attachment *attachment);
 
-	/* Lets the workers use flow tables under an attachment that began without. */
-	void (*allow_flows)(void *context, struct attachment *attachment, u32 flow_buckets);
-
 	/* Tells them, before the first attachment, where the flow tables are, and a predecessor's
-	 * (NULL: none); whether one still looks into those. */
+	 * (NULL: none); whether one still looks into those. Not asked of an engine whose flow tables
+	 * are settled before (flows_settled). */
 	void (*use_flows)(void *context, const struct flow_tables *flows,
 			  const struct flow_elder *elder);
 	bool (*uses_elder)(void *context);

@@ -7,14 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int hand(void *context, struct attachment *attachment)
-{
-	struct engine *engine = context;
-	int err = xdp_engine.hand(context, attachment);
-
-	return err ? err : workers_hand(engine->workers, attachment);
-}
-
 /* How the sockets of an interface get their frames. */
 static const char *sockets_state(const struct workers *workers, u32 port)
 {
@@ -62,28 +54,10 @@ static bool all_at(void *context, const struct attachment *attachment)
 	       workers_all_at(engine->workers, attachment);
 }
 
-static void allow_flows(void *context, struct attachment *attachment, u32 flow_buckets)
-{
-	xdp_engine.allow_flows(context, attachment, flow_buckets);
-}
-
-static void use_flows(void *context, const struct flow_tables *flows,
-		      const struct flow_elder *elder)
-{
-}
-
-static bool uses_elder(void *context)
-{
-	return false;
-}
-
 const struct session_engine af_xdp_engine = {
 	.name = "af_xdp",
 	.describe = describe,
-	.hand = hand,
+	.hand = engine_hand,
 	.oldest = oldest,
 	.all_at = all_at,
-	.allow_flows = allow_flows,
-	.use_flows = use_flows,
-	.uses_elder = uses_elder,
 };

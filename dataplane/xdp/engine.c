@@ -43,29 +43,36 @@ static void generation_report(const struct engine *engine)
 
 static u32 flow_buckets(const struct attachment *attachment)
 {
-	return __atomic_load_n(&attachment->flow_buckets, __ATOMIC_RELAXED);
+	return __atomic_load_n(&attachment->flow_buckets, __ATOMIC_ACQUIRE);
 }
 
-/* Publishes the arena's present root. Returns 0 or -errno. */
+/* Publishes the arena's present root. Returns 0 or -errno: then the last tables stay. */
 static int root_publish(struct engine *engine, const struct attachment *attachment, u64 offset)
 {
-	int err = arena_tables(&attachment->arena, offset, &engine->tables);
+	struct tables tables;
+	int err = arena_tables(&attachment->arena, offset, &tables);
 
 	if (engine->current) /* the counters of the generation that is replaced may go with it */
 		kernel_count_up(engine->kernel, &engine->current->report);
 	if (!err)
-		err = kernel_publish(engine->kernel, &attachment->arena, &engine->tables,
+		err = kernel_publish(engine->kernel, &attachment->arena, &tables,
 				     flow_buckets(attachment));
-	engine->root_offset = offset;
+	if (!err)
+		engine->tables = tables;
+	if (!err || err == -EINVAL) /* a root that leads outside its arena never gets better */
+		engine->root_offset = offset;
 	return err;
 }
 
-static void publish_failed(struct engine *engine, const struct attachment *attachment, int err)
+/* Says so once of each root; it is tried again. */
+static void publish_failed(struct engine *engine, const struct attachment *attachment, u64 offset,
+			   int err)
 {
-	report_worker(&attachment->report, 0)->roots_refused++;
-	if (engine->said_root == engine->root_offset)
+	if (engine->said_of == attachment && engine->said_root == offset)
 		return;
-	engine->said_root = engine->root_offset;
+	engine->said_of = attachment;
+	engine->said_root = offset;
+	report_worker(&attachment->report, 0)->roots_refused++;
 	message("new tables cannot be put into the kernel (%s); it forwards on with the last ones",
 		strerror(-err));
 }
@@ -101,17 +108,19 @@ static void attach_once(struct engine *engine)
 	attached_tell(engine);
 }
 
+/* A new root of the arena in use; and flow tables that were cleared for it may be used again. */
 static void follow(struct engine *engine)
 {
 	const struct attachment *attachment = engine->current;
 	u64 offset = arena_root_offset(&attachment->arena);
-	int err;
+	int err = 0;
 
-	if (offset == engine->root_offset)
-		return;
-	err = root_publish(engine, attachment, offset);
+	if (offset != engine->root_offset)
+		err = root_publish(engine, attachment, offset);
 	if (err)
-		publish_failed(engine, attachment, err);
+		publish_failed(engine, attachment, offset, err);
+	__atomic_store_n(&engine->kernel->control->flow_buckets, flow_buckets(attachment),
+			 __ATOMIC_RELEASE);
 }
 
 /* --- The session's calls -------------------------------------------------------------- */
@@ -125,14 +134,16 @@ static void describe(void *context, struct attach_message *hello)
 		hook_describe(&engine->hooks->list[i], &hello->ports[i]);
 }
 
-static int hand(void *context, struct attachment *attachment)
+/* Goes over to the attachment that was handed over last. What can't be done now is tried again with
+ * the next look. Returns 0 or -errno. */
+static int take_up(struct engine *engine)
 {
-	struct engine *engine = context;
+	struct attachment *attachment = engine->wanted;
 	u64 offset = arena_root_offset(&attachment->arena);
 	int err = offset ? root_publish(engine, attachment, offset) : -EAGAIN;
 
 	if (err) {
-		publish_failed(engine, attachment, err);
+		publish_failed(engine, attachment, offset, err);
 		return err;
 	}
 	if (engine->current)
@@ -141,7 +152,15 @@ static int hand(void *context, struct attachment *attachment)
 	engine->current = attachment;
 	generation_report(engine);
 	attach_once(engine);
-	return 0;
+	return engine->workers ? workers_hand(engine->workers, attachment) : 0;
+}
+
+int engine_hand(void *context, struct attachment *attachment)
+{
+	struct engine *engine = context;
+
+	engine->wanted = attachment;
+	return take_up(engine);
 }
 
 static struct attachment *oldest(void *context, struct attachment *newest)
@@ -158,33 +177,12 @@ static bool all_at(void *context, const struct attachment *attachment)
 	return engine->current == attachment;
 }
 
-static void allow_flows(void *context, struct attachment *attachment, u32 flow_buckets)
-{
-	struct engine *engine = context;
-
-	__atomic_store_n(&attachment->flow_buckets, flow_buckets, __ATOMIC_RELEASE);
-	engine->kernel->control->flow_buckets = flow_buckets;
-}
-
-static void use_flows(void *context, const struct flow_tables *flows,
-		      const struct flow_elder *elder)
-{
-}
-
-static bool uses_elder(void *context)
-{
-	return false;
-}
-
 const struct session_engine xdp_engine = {
 	.name = "xdp",
 	.describe = describe,
-	.hand = hand,
+	.hand = engine_hand,
 	.oldest = oldest,
 	.all_at = all_at,
-	.allow_flows = allow_flows,
-	.use_flows = use_flows,
-	.uses_elder = uses_elder,
 };
 
 /* --- Interfaces that change ----------------------------------------------------------- */
@@ -276,6 +274,8 @@ static void announce(struct engine *engine)
 
 void engine_run(struct engine *engine)
 {
+	if (engine->wanted != engine->current)
+		(void)take_up(engine); /* which says why not */
 	if (!engine->current)
 		return;
 	follow(engine);

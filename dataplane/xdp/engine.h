@@ -22,12 +22,14 @@ struct engine {
 	int packet_socket;                    /* to announce VIPs by */
 
 	/* Its own. */
+	struct attachment *wanted;  /* handed over last */
 	struct attachment *current; /* what is published */
 	u64 root_offset;
 	struct tables tables; /* of that root */
 	bool attached;        /* the program is on the interfaces, and its maps are pinned */
-	int failed;    /* 0, or -errno of what has been said and can't be mended by waiting */
-	u64 said_root; /* that could not be published */
+	int failed; /* 0, or -errno of what has been said and can't be mended by waiting */
+	const struct attachment *said_of; /* and which root of it could not be published */
+	u64 said_root;
 	struct burst_sweep sweeps[KERNEL_WORKERS_MAX];
 	u64 swept_ms;
 	struct announcer announcer;
@@ -37,6 +39,9 @@ struct engine {
 /* Their context is a struct engine. */
 extern const struct session_engine xdp_engine;
 extern const struct session_engine af_xdp_engine;
+
+/* The hand() of both. */
+int engine_hand(void *context, struct attachment *attachment);
 
 /* What is due every ENGINE_LOOK_MS: follows the arena, adds up counters, sweeps the flow tables. */
 void engine_run(struct engine *engine);

@@ -6,13 +6,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -23,6 +21,7 @@
 
 #include "config/config.h"
 #include "dataplane/session/message.h"
+#include "dataplane/session/start.h"
 #include "dataplane/xdp/engine.h"
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/replay.h"
@@ -42,13 +41,6 @@ static int xdp_print(enum libxdp_print_level level, const char *format, va_list 
 }
 
 /* --- Configuration -------------------------------------------------------------------- */
-
-static int config_read(const char *path, struct config **config)
-{
-	int err = config_load_or_tell(path, config, stderr, "shunt-xdp");
-
-	return err == 0 ? EX_OK : err == -EINVAL ? EX_DATAERR : EX_NOINPUT;
-}
 
 static int config_suits(const struct config_dataplane *config)
 {
@@ -136,18 +128,6 @@ struct program {
 	int signal_fd, timer_fd, links_fd;
 };
 
-static int signals_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -1;
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 static int timer_open(void)
 {
 	const struct itimerspec every = {
@@ -217,7 +197,7 @@ static int packet_socket_open(const struct config_dataplane *config)
 	return fd;
 }
 
-static int forward(struct program *program, const struct options *options,
+static int forward(struct program *program, const struct engine_options *options,
 		   const struct config_dataplane *config)
 {
 	struct session *session = &program->session;
@@ -231,12 +211,12 @@ static int forward(struct program *program, const struct options *options,
 		.packet_socket = packet_socket_open(config),
 	};
 	*session = (struct session){
-		.run_dir = options->run_dir,
+		.run_dir = options->shared.run_dir,
 		.engine = program->engine.session,
 		.context = &program->engine,
 		.workers_count = program->kernel.control->workers_count,
 		.why = program->why,
-		.flows = options->no_flows ? NULL : &program->kernel.flows,
+		.flows = options->shared.no_flows ? NULL : &program->kernel.flows,
 		.flows_in_use = program->kernel.resumed,
 		.flows_settled = true, /* they are pinned, not deposited */
 	};
@@ -258,7 +238,7 @@ static int forward(struct program *program, const struct options *options,
 }
 
 /* af_xdp, where it is asked for or can be. Nothing has been changed yet. */
-static int engine_choose(struct program *program, const struct options *options,
+static int engine_choose(struct program *program, const struct engine_options *options,
 			 const struct config_dataplane *config)
 {
 	char text[300];
@@ -285,7 +265,7 @@ static int engine_choose(struct program *program, const struct options *options,
 	return EX_OK;
 }
 
-static int kernel_prepare(struct program *program, const struct options *options,
+static int kernel_prepare(struct program *program, const struct engine_options *options,
 			  const struct config_dataplane *config)
 {
 	struct kernel_port ports[KERNEL_PORTS_MAX];
@@ -315,14 +295,14 @@ static int kernel_prepare(struct program *program, const struct options *options
 	return EX_OK;
 }
 
-static int serve(const struct options *options, const struct config_dataplane *config)
+static int serve(const struct engine_options *options, const struct config_dataplane *config)
 {
 	static struct program program;
 	int status = config_suits(config);
 
 	if (status != EX_OK)
 		return status;
-	program.signal_fd = signals_open();
+	program.signal_fd = start_signals();
 	program.timer_fd = timer_open();
 	program.links_fd = hooks_watch();
 	if (program.signal_fd < 0 || program.timer_fd < 0 || program.links_fd < 0) {
@@ -345,7 +325,7 @@ static int serve(const struct options *options, const struct config_dataplane *c
 
 int main(int argc, char **argv)
 {
-	struct options options;
+	struct engine_options options;
 	struct config *config;
 	int status;
 
@@ -363,11 +343,11 @@ int main(int argc, char **argv)
 	libxdp_set_print(xdp_print);
 	if (options.detach)
 		return detach(options.pin_dir);
-	status = config_read(options.config_path, &config);
+	status = start_config(options.shared.config_path, &config);
 	if (status != EX_OK)
 		return status;
-	status = options.replay ? replay_run(&options, &config->dataplane)
-				: serve(&options, &config->dataplane);
+	status = options.shared.replay ? replay_run(&options.shared, &config->dataplane)
+				       : serve(&options, &config->dataplane);
 	config_free(config);
 	return status;
 }

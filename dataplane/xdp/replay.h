@@ -5,7 +5,7 @@
 #define SHUNT_XDP_REPLAY_H
 
 #include "config/config.h"
-#include "dataplane/xdp/options.h"
+#include "dataplane/session/options.h"
 
 /* Runs the whole capture; returns the exit code. */
 int replay_run(const struct options *options, const struct config_dataplane *config);
