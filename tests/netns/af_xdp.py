@@ -67,7 +67,7 @@ class Balancer(devices.Balancer):
         self.engine.send_signal(signal.SIGCONT)
 
     def carrier(self):
-        return self.show("engine")[0]["workers"][0]
+        return until(lambda: self.show("engine"), "the engine is there")[0]["workers"][0]
 
     def by_socket(self):
         until(lambda: self.carrier()["by"] == "socket, copy", "the socket carries the traffic")
@@ -376,7 +376,9 @@ class Gone(Case):
     program has all of it."""
 
     def interface(self):
-        return self.balancer.show("engine")[0]["interfaces"][0]["state"]
+        """Before shuntd was told anew it is None."""
+        return next((engine["interfaces"][0]["state"] for engine in self.balancer.show("engine")),
+                    None)
 
     def test(self):
         self.balance()
@@ -389,7 +391,8 @@ class Gone(Case):
         self.prepare()
         run(sys.executable, f"{HERE}/../lab/xdp_pass.py", "wire0")
         self.wire = devices.KernelWire("wire0")
-        until(lambda: self.interface().endswith("alone there"), "the program is on the new one")
+        until(lambda: (self.interface() or "").endswith("alone there"),
+              "the program is on the new one")
         self.balancer.ready()
         carrier = self.balancer.carrier()
         check(carrier["by"] == "kernel" and "the interface has gone" in carrier["why"], carrier)

@@ -201,7 +201,9 @@ def other_version():
 
 
 def station():
-    return lab.show("status")["dataplanes"][0]["ports"][0]
+    """As shuntd was last told; the engine tells it anew, and is gone for that moment."""
+    engine = lab.wait_for("the engine is there", lambda: lab.show("status")["dataplanes"])[0]
+    return engine["ports"][0]
 
 
 def interface_changes():
@@ -222,8 +224,8 @@ def interface_changes():
 def interface_returns():
     ip("router", "link", "delete", "to-lb")
     lab.wait_for("the loss is told", lambda: "up0 is gone; waits for it to come back" in log())
-    lab.wait_for("the loss is shown", lambda: [i["state"] for i in lab.show("engine")[0]["interfaces"]]
-                 == ["gone"])
+    lab.wait_for("the loss is shown", lambda: [i["state"] for engine in lab.show("engine")
+                                                for i in engine["interfaces"]] == ["gone"])
     os.unlink("/sys/fs/bpf/pass-to-lb")
     lab.run("bash", "-euc", '. "$0"; . "$1"; lab_kernel_port', f"{lab.HERE}/topology.sh",
             f"{lab.HERE}/kernel_port.sh")
