@@ -21,6 +21,7 @@
 #include "dataplane/dpdk/exception.h"
 #include "dataplane/dpdk/options.h"
 #include "dataplane/dpdk/replay.h"
+#include "dataplane/dpdk/steering.h"
 #include "dataplane/session/message.h"
 #include "dataplane/session/start.h"
 
@@ -45,7 +46,8 @@ static int config_suits(const struct config_dataplane *config)
 
 struct program {
 	struct ports ports;
-	struct flow_tables flows;
+	struct flow_tables flows;  /* but for those in the kernel */
+	struct steering *steering; /* NULL: the kernel's program has no part in it */
 	struct cores cores;
 	struct workers workers;
 	struct lane lanes[WORKERS_MAX]; /* a worker each */
@@ -97,8 +99,12 @@ static int flows_create(const struct config_dataplane *config, u32 workers_count
 	return EX_UNAVAILABLE;
 }
 
-static const char *flows_place(const struct flow_tables *flows)
+static const char *flows_place(const struct program *program)
 {
+	const struct flow_tables *flows = &program->flows;
+
+	if (program->steering)
+		return "the kernel's memory";
 	if (!flows->header)
 		return "no table (--no-flows)";
 	return flows->huge ? "2 MiB pages" : "4 KiB pages";
@@ -137,7 +143,7 @@ static void start_tell(const struct program *program, bool huge_pages)
 		"flows in %s",
 		program->ports.count, program->ports.count == 1 ? "" : "s", used,
 		used == 1 ? "" : "s", used == 1 ? "" : "s", names, cores->why,
-		huge_pages ? "2 MiB" : "4 KiB", flows_place(&program->flows));
+		huge_pages ? "2 MiB" : "4 KiB", flows_place(program));
 	cores_warn(cores->list, used);
 }
 
@@ -179,20 +185,25 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 /* Sleeps until a signal asks for the end. */
 static int loop(struct program *program)
 {
-	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION };
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION, EVENT_STEERING };
 	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
 	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
 	struct epoll_event exception_event = {.events = EPOLLIN, .data.u32 = EVENT_EXCEPTION};
+	struct epoll_event steering_event = {.events = EPOLLIN, .data.u32 = EVENT_STEERING};
 	struct session *session = &program->session;
+	struct steering *steering = program->steering;
 	struct exception *exception = &program->exception;
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event;
+	int status = EX_OK;
 
 	if (epoll_fd < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, session->epoll_fd, &session_event) < 0 ||
 	    (exception->epoll_fd >= 0 &&
-	     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, exception->epoll_fd, &exception_event) < 0)) {
+	     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, exception->epoll_fd, &exception_event) < 0) ||
+	    (steering && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, steering_epoll_fd(steering),
+				   &steering_event) < 0)) {
 		message("cannot wait for events: %s", strerror(errno));
 		return EX_OSERR;
 	}
@@ -206,17 +217,28 @@ static int loop(struct program *program)
 			session_run(session);
 		if (exception->epoll_fd >= 0)
 			exception_run(exception, count == 1 && event.data.u32 == EVENT_EXCEPTION);
+		if (count == 1 && event.data.u32 == EVENT_STEERING &&
+		    !steering_run(steering, session)) {
+			status = EX_UNAVAILABLE;
+			break;
+		}
 	}
 	close(epoll_fd);
-	return EX_OK;
+	return status;
 }
 
-/* The kernel's share of the ports. With one, the workers run from the start. */
-static int kernel_open(struct program *program)
+/* The kernel's share of the ports. With one, the workers run from the start. What the program passes is
+ * the kernel's already. */
+static int kernel_share(struct program *program)
 {
 	struct exception *exception = &program->exception;
 	struct workers *workers = &program->workers;
-	int err = exception_open(exception, &program->ports, program->lanes, workers->count);
+	int err;
+
+	exception->epoll_fd = -1;
+	if (program->steering)
+		return EX_OK;
+	err = exception_open(exception, &program->ports, program->lanes, workers->count);
 
 	exception->first = &workers->list[0];
 	if (err == 0 && exception->epoll_fd >= 0)
@@ -228,15 +250,16 @@ static int kernel_open(struct program *program)
 }
 
 static int forward(struct program *program, const struct config_dataplane *config,
-		   const char *run_dir)
+		   const struct options *options)
 {
 	struct session *session = &program->session;
-	int status;
+	struct steering *steering = program->steering;
+	int status = EX_OK;
 
 	workers_prepare(&program->workers, program->ports.workers_count, program->cores.list,
 			&program->ports, flow_tick_ms(config->flow_timeout_ms));
 	*session = (struct session){
-		.run_dir = run_dir,
+		.run_dir = options->run_dir,
 		.engine = &dpdk_engine,
 		.context = &program->workers,
 		.why = config->engine == CONFIG_ENGINE_AUTO
@@ -245,14 +268,24 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		.workers_count = program->workers.count,
 		.flows = program->flows.header ? &program->flows : NULL,
 	};
+	if (steering)
+		status = steering_join(steering, &program->workers);
+	if (status != EX_OK)
+		return status;
+	if (steering)
+		steering_session(steering, session, options->no_flows);
 	if (session_open(session) < 0) {
 		message("cannot wait for shuntd: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	status = kernel_open(program);
+	status = kernel_share(program);
 	if (status == EX_OK)
 		status = loop(program);
+	if (steering)
+		steering_stop(steering);
 	workers_stop(&program->workers);
+	if (steering)
+		steering_end(steering);
 	exception_close(&program->exception);
 	session_close(session);
 	return status;
@@ -268,9 +301,10 @@ static int cores_find(const struct config_dataplane *config, struct cores *cores
 	return EX_UNAVAILABLE;
 }
 
-static int serve(const struct options *options, const struct config_dataplane *config)
+static int serve(const struct dpdk_options *dpdk_options, const struct config_dataplane *config)
 {
 	static struct program program = {.flows = {.fd = -1}};
+	const struct options *options = &dpdk_options->shared;
 	int status = config_suits(config);
 
 	if (status != EX_OK)
@@ -283,22 +317,27 @@ static int serve(const struct options *options, const struct config_dataplane *c
 	if (ports_prepare(&program.ports, config->interfaces, config->interfaces_count) < 0)
 		return EX_UNAVAILABLE;
 	status = cores_find(config, &program.cores);
-	if (status == EX_OK && !options->no_flows)
+	if (status == EX_OK)
+		status = steering_open(&program.steering, config, &program.ports,
+				       dpdk_options->pin_dir);
+	if (status == EX_OK && !options->no_flows && !program.steering)
 		status = flows_create(config, program.cores.count, &program.flows);
 	if (status == EX_OK)
 		status = dpdk_start(&program, config);
 	if (status == EX_OK)
-		status = forward(&program, config, options->run_dir);
+		status = forward(&program, config, options);
 	ports_close(&program.ports);
 	flow_tables_destroy(&program.flows);
 	if (program.dpdk_started)
 		rte_eal_cleanup();
+	if (program.steering)
+		steering_close(program.steering);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct options options;
+	struct dpdk_options options;
 	struct config *config;
 	int status;
 
@@ -311,11 +350,11 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	status = start_config(options.config_path, &config);
+	status = start_config(options.shared.config_path, &config);
 	if (status != EX_OK)
 		return status;
-	status = options.replay ? replay_run(&options, &config->dataplane)
-				: serve(&options, &config->dataplane);
+	status = options.shared.replay ? replay_run(&options.shared, &config->dataplane)
+				       : serve(&options, &config->dataplane);
 	config_free(config);
 	return status;
 }

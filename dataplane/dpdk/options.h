@@ -5,6 +5,11 @@
 
 #include "dataplane/session/options.h"
 
-enum options_outcome options_parse(int argc, char **argv, struct options *options);
+struct dpdk_options {
+	struct options shared;
+	const char *pin_dir;
+};
+
+enum options_outcome options_parse(int argc, char **argv, struct dpdk_options *options);
 
 #endif

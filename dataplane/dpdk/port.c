@@ -43,14 +43,15 @@ static const u8 no_mac[6];
 bool port_wants_exception(const struct port *port)
 {
 	return port->config->exception != CONFIG_EXCEPTION_OFF && !port->kind->kernel_sees_all &&
-	       !port->kind->leads_nowhere;
+	       !port->kind->leads_nowhere && !port->steered;
 }
 
 /* Whether the main thread has anything to send. */
 static bool ports_have_kernel(const struct ports *ports)
 {
 	for (u32 i = 0; i < ports->count; i++)
-		if (port_wants_exception(&ports->list[i]) || ports->list[i].station.answers)
+		if (port_wants_exception(&ports->list[i]) ||
+		    (ports->list[i].station.answers && !ports->list[i].steered))
 			return true;
 	return false;
 }
@@ -66,8 +67,8 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 		.tx_descriptors = DESCRIPTORS_MAX,
 	};
 	if (port->kind->has_iface) {
-		device_option(config->device, "iface", port->kernel_name,
-			      sizeof(port->kernel_name));
+		config_device_option(config->device, "iface", port->kernel_name,
+				     sizeof(port->kernel_name));
 		if (port->mtu == 0)
 			port->mtu = device_kernel_mtu(port->kernel_name);
 	}
@@ -233,7 +234,7 @@ static int device_probe(const struct port *port)
 	sigset_t set, before;
 	int err;
 
-	device_option(port->config->device, "server", server, sizeof(server));
+	config_device_option(port->config->device, "server", server, sizeof(server));
 	if (!port->kind->shares_memory || strcmp(server, "1") != 0)
 		return rte_dev_probe(port->config->device);
 	message("interface %s: waits for its peer to connect to `%s`", port->config->name,

@@ -24,6 +24,7 @@ struct port {
 	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
 	bool exception; /* what is passed goes to the kernel_name */
+	bool steered;   /* shunt's own program is below: what is the kernel's never gets here */
 	struct station station;
 };
 

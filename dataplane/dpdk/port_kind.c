@@ -34,6 +34,7 @@ static const struct port_kind kinds[] = {
 		.check = device_check_af_xdp,
 		.takes_whole_nic = true,
 		.has_iface = true,
+		.xdp_sockets = true,
 		.filters_mac = true,
 		.frame_in_page = true,
 		.queues_option = "queue_count",

@@ -28,6 +28,7 @@ struct port_kind {
 	bool kernel_is_peer;    /* the kernel's end of the wire has the device's own MAC */
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
 	bool shares_memory;     /* the other end maps our memory, by few descriptors */
+	bool xdp_sockets;       /* the kernel keeps the interface, and a program gives us packets */
 	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
 	u16 front_bytes;        /* that the kernel keeps for itself before each frame */
 	bool mtu_limit_is_real; /* sends no more than the limit that it tells */

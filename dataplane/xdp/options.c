@@ -4,9 +4,8 @@
 #include <stdlib.h>
 
 #include "dataplane/session/message.h"
+#include "dataplane/kernel/pins.h"
 #include "dataplane/xdp/queue.h"
-
-#define PIN_DIR "/sys/fs/bpf/shunt"
 
 enum {
 	OPTION_PIN_DIR = OPTION_OWN,
@@ -27,7 +26,7 @@ static const char help[] =
 	"\n"
 	"  -f, --config FILE  the configuration; only its section `dataplane` is used\n"
 	"  --run-dir DIR      where shuntd listens (" OPTIONS_RUN_DIR ")\n"
-	"  --pin-dir DIR      where the tables outlive the process (" PIN_DIR ")\n"
+	"  --pin-dir DIR      where the tables outlive the process (" PINS_DIR ")\n"
 	"  --detach           take the program off and remove all that this program made\n"
 	"  --no-flows         a diagnosis: remember no flow, follow the Maglev tables alone\n"
 	"  --buffers N        packet buffers for each receive queue of `engine: af_xdp`, 4 KiB each: a\n"
@@ -102,7 +101,7 @@ enum options_outcome options_parse(int argc, char **argv, struct engine_options 
 	const char *text;
 	int option;
 
-	*options = (struct engine_options){.pin_dir = PIN_DIR, .buffers_count = QUEUE_BUFFERS};
+	*options = (struct engine_options){.pin_dir = PINS_DIR, .buffers_count = QUEUE_BUFFERS};
 	options_default(&options->shared);
 	while ((option = getopt_long(argc, argv, "f:", long_options, NULL)) != -1) {
 		enum options_outcome outcome = own_take(option, options);

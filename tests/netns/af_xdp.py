@@ -73,23 +73,6 @@ class Balancer(devices.Balancer):
         until(lambda: self.carrier()["by"] == "socket, copy", "the socket carries the traffic")
 
 
-class Expected(devices.Expected):
-    """What the core makes of the frames. Two ways lead through the balancer, so that within a window
-    one frame may overtake another."""
-
-    def windows(self, frames):
-        begin = 0
-        for start in range(0, len(self.frames), devices.WINDOW):
-            end = begin + sum(self.sends[start:start + devices.WINDOW])
-            yield from sorted(frames[begin:end])
-            begin = end
-
-    def compare(self, came):
-        check(len(came) == len(self.out), f"{len(came)} frames came out, not {len(self.out)}")
-        for n, (got, wanted) in enumerate(zip(self.windows(came), self.windows(self.out))):
-            check(got == wanted, f"frame {n} out is\n  {got.hex()}\nnot\n  {wanted.hex()}")
-
-
 class Case:
     """shunt-xdp on uplink0, and the wire."""
 
@@ -168,7 +151,7 @@ class Same(Case):
 
     def test(self):
         mixture = traffic.Mixture(devices.SEED, MTU, True, False)
-        expected = Expected(self.programs, self.scratch, config(),
+        expected = devices.Windows(self.programs, self.scratch, config(),
                             mixture.frames(devices.FRAMES))
         self.balance()
         self.balancer.by_socket()
@@ -510,7 +493,7 @@ class Faults(Case):
 CASES = {"same": Same, "slow": Slow, "killed": Killed, "ports": Ports, "gone": Gone, "faults": Faults}
 
 
-def main():
+def main(cases):
     programs, name = sys.argv[1:3]
     if len(sys.argv) == 3:
         if not devices.is_root():
@@ -521,11 +504,12 @@ def main():
     run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
     run("ip", "link", "set", "lo", "up")
     with tempfile.TemporaryDirectory() as scratch:
-        case = CASES[name](programs, scratch)
+        case = cases[name](programs, scratch)
         try:
             case.test()
         finally:
             case.end()
 
 
-main()
+if __name__ == "__main__":
+    main(CASES)

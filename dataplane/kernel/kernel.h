@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The program in the kernel and its maps, from the side of the process that looks after them:
  * loaded, mapped, pinned, filled. Interfaces are hook.h's. */
-#ifndef SHUNT_XDP_KERNEL_H
-#define SHUNT_XDP_KERNEL_H
+#ifndef SHUNT_KERNEL_KERNEL_H
+#define SHUNT_KERNEL_KERNEL_H
 
 #include "dataplane/session/attachment.h"
 #include "dataplane/state/kernel.h"
@@ -41,6 +41,9 @@ struct kernel_layout {
 	u64 flows; /* entries over all workers */
 	u64 flow_timeout_ms;
 };
+
+/* What libbpf and libxdp say goes to standard error, or nowhere. */
+void kernel_print(bool verbose);
 
 /* Whether this kernel takes a program from this user. Returns 0, or -errno after a message. */
 int kernel_probe(void) __attribute__((warn_unused_result));
