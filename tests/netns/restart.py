@@ -29,13 +29,13 @@ PERIOD_S = 0.7  # of requests on one connection
 WAIT_S = 15
 REQUEST = f"GET / HTTP/1.1\r\nHost: {VIP}\r\n\r\n".encode()
 CORES = sorted(os.sched_getaffinity(0))
-DEVICE = "up0" if IN_KERNEL else "net_af_packet0,iface=up0"
+DEVICE = {"dpdk": "net_af_packet0,iface=up0", "dpdk-af_xdp": "net_af_xdp0,iface=up0"}.get(ENGINE, "up0")
 LAYOUT = [("", CORES[-1]), (",qpairs=2", ",".join(map(str, CORES[-2:])))]  # one worker, or two
 CONFIG_HEAD = f"""\
 version: 1
 fleet_seed: "5f1c0ffee5ba1ad5beadedc0de2b1a5e"
 dataplane:
-  engine: {ENGINE}
+  engine: {ENGINE.partition("-")[0]}
   interfaces:
     - {{ name: uplink0, device: "{DEVICE}%s" }}
   workers: "%s"
