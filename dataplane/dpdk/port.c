@@ -503,6 +503,7 @@ void port_describe(const struct port *port, struct attach_port *out)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
 	memcpy(out->mac, port->station.mac, 6);
 	memcpy(out->gateway_mac, port->config->gateway_mac, 6);
-	snprintf(out->state, sizeof(out->state), "DPDK polls %.40s",
-		 port->kind->driver ? port->kind->driver : port->config->device);
+	snprintf(out->state, sizeof(out->state), "DPDK polls %.24s%s",
+		 port->kind->driver ? port->kind->driver : port->config->device,
+		 port->kind->xdp_sockets ? ", an XDP program of its own" : "");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* shunt-dpdk over net_af_xdp is to the program what shunt-xdp's threads with sockets are: the engine of
  * dataplane/kernel/ looks after tables, counters and sweeps, and DPDK's workers take what is steered to
- * their sockets. Worker w has queue w of the one interface, hence the program's worker w: its flow table,
- * its fragments, its block of the report (docs/adr/0018-dpdk-over-af-xdp.md).
+ * their sockets. Each has a queue of the one interface, hence one of the program's workers: that one's flow
+ * table, its fragments, its block of the report (docs/adr/0018-dpdk-over-af-xdp.md). Queues that DPDK was
+ * not told to take are the program's alone.
  *
  * Credit: DPDK fills FILLED buffers in before a socket is bound, and for each frame that is taken one
  * buffer more, before it is taken. So there are never fewer buffers than the receive ring has places, and
@@ -40,6 +41,7 @@ struct steering {
 	struct steered sockets[WORKERS_MAX]; /* a worker each */
 	u64 starved[WORKERS_MAX];            /* as last seen */
 	u32 sockets_count;
+	u32 first_queue;    /* that of the first */
 	struct view *views; /* newest first */
 	u32 looks;          /* at the sockets' statistics */
 	bool stopped;
@@ -48,6 +50,14 @@ struct steering {
 };
 
 /* --- Whether -------------------------------------------------------------------------- */
+
+static u32 first_queue(const char *device)
+{
+	char value[16];
+
+	config_device_option(device, "start_queue", value, sizeof(value));
+	return (u32)strtoul(value, NULL, 10);
+}
 
 static bool option_given(const char *device, const char *option)
 {
@@ -61,7 +71,7 @@ static bool option_given(const char *device, const char *option)
 static const char *hindrance(const struct ports *ports, const struct port *port,
 			     const char *pin_dir)
 {
-	static const char *const options[] = {"xdp_prog", "start_queue", "shared_umem"};
+	static const char *const options[] = {"xdp_prog", "shared_umem"};
 	static char text[256];
 
 	if (ports->count > 1)
@@ -157,6 +167,7 @@ int steering_open(struct steering **out, const struct config_dataplane *config, 
 		.hooks = &steering->hooks,
 		.packet_socket = engine_packet_socket(config),
 	};
+	steering->first_queue = first_queue(config->interfaces[0].device);
 	xsk_guard(steering->hooks.list[0].kernel_name, steering->hooks.list[0].ifindex);
 	ports->list[0].steered = true;
 	return EX_OK;
@@ -173,25 +184,26 @@ static int socket_join(struct steering *steering, struct worker *worker)
 {
 	const struct port *port = &worker->relay.ports->list[0];
 	struct steered *steered = &steering->sockets[worker->number];
+	u32 number = steering->first_queue + worker->number;
 	int err;
 
 	*steered = (struct steered){
 		.hook = &steering->hooks.list[0],
 		.ifindex = steering->hooks.list[0].ifindex,
-		.number = worker->number,
-		.worker = worker->number,
-		.fd = xsk_guarded(worker->number),
+		.number = number,
+		.worker = number,
+		.fd = xsk_guarded(number),
 		.ring_size = port->rx_descriptors < FILLED ? port->rx_descriptors : FILLED,
 		.bytes_max = frame_bytes_max(worker->relay.ports),
 	};
-	if (steered->fd < 0)
-		return -ENOTSOCK;
+	if (steered->fd < 0 || number >= steered->hook->queues_count)
+		return -ENXIO;
 	steered->zero_copy = !steered_copies(steered->fd);
 	err = steered_join(steered, &steering->kernel, 0);
 	if (err)
 		return err;
 	kernel_worker_credit(steered->shared, steered->ring_size);
-	worker_steer(worker, steered->shared, steered_env(&steering->kernel, worker->number));
+	worker_steer(worker, steered->shared, steered_env(&steering->kernel, number));
 	return 0;
 }
 
@@ -266,31 +278,35 @@ static bool all_at(const void *context, const struct attachment *attachment)
 }
 
 /* The generation that both the program and the thread use. */
-static u64 generation_of(const struct steering *steering, u32 worker, u64 kernels)
+static u64 generation_of(const struct steering *steering, u32 thread, u64 kernels)
 {
 	const struct view *newest = steering->views;
-	const struct report_worker *own = report_worker(&newest->own.report, worker);
+	const struct report_worker *own = report_worker(&newest->own.report, thread);
 	u64 used = 0;
 
-	if (worker_current(&steering->workers->list[worker]) == &newest->own)
+	if (worker_current(&steering->workers->list[thread]) == &newest->own)
 		used = __atomic_load_n(&own->generation, __ATOMIC_ACQUIRE);
 	return used < kernels ? used : kernels;
 }
 
-static void worker_tell(struct steering *steering, u32 worker, const struct report *report,
+static void thread_tell(struct steering *steering, u32 thread, const struct report *report,
 			u64 generation)
 {
-	struct report_worker *to = report_worker(report, worker);
+	const struct steered *steered = &steering->sockets[thread];
+	struct report_worker *to = report_worker(report, steered->worker);
 
-	if (worker < steering->sockets_count) {
-		for (const struct view *view = steering->views; view; view = view->older)
-			view_add(view, worker, report);
-		to->core = (u64)steering->workers->cores[worker];
-		steered_tell(&steering->sockets[worker], steering->starved[worker], to);
-		generation = generation_of(steering, worker, generation);
-	} else {
-		to->carrier = REPORT_CARRIER_KERNEL; /* a queue that DPDK has no socket on */
-	}
+	for (const struct view *view = steering->views; view; view = view->older)
+		view_add(view, thread, report, steered->worker);
+	to->core = (u64)steering->workers->cores[thread];
+	steered_tell(steered, steering->starved[thread], to);
+	__atomic_store_n(&to->generation, generation_of(steering, thread, generation),
+			 __ATOMIC_RELEASE);
+}
+
+/* A queue that DPDK has no socket on. */
+static void programs_tell(struct report_worker *to, u64 generation)
+{
+	to->carrier = REPORT_CARRIER_KERNEL;
 	__atomic_store_n(&to->generation, generation, __ATOMIC_RELEASE);
 }
 
@@ -307,7 +323,10 @@ static void tell(void *context, const struct report *report, u64 generation)
 	for (u32 i = 0; look && i < steering->sockets_count; i++)
 		steering->starved[i] = steered_starved(&steering->sockets[i]);
 	for (u32 i = 0; i < report->workers_count; i++)
-		worker_tell(steering, i, report, generation);
+		if (i - steering->first_queue >= steering->sockets_count)
+			programs_tell(report_worker(report, i), generation);
+	for (u32 i = 0; i < steering->sockets_count; i++)
+		thread_tell(steering, i, report, generation);
 	oldest = oldest_view(steering);
 	if (oldest)
 		views_release(oldest);

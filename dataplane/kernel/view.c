@@ -53,10 +53,10 @@ static void add(u64 *to, const u64 *now, u64 *told)
 	*told = seen;
 }
 
-void view_add(const struct view *view, u32 worker, const struct report *report)
+void view_add(const struct view *view, u32 thread, const struct report *report, u32 worker)
 {
-	const struct report_worker *now = report_worker(&view->own.report, worker);
-	struct report_worker *told = report_worker(&view->told, worker);
+	const struct report_worker *now = report_worker(&view->own.report, thread);
+	struct report_worker *told = report_worker(&view->told, thread);
 	struct report_worker *to = report_worker(report, worker);
 	u32 counters = view->own.report.counters_count < report->counters_count
 			       ? view->own.report.counters_count

@@ -24,8 +24,8 @@ void views_release(struct view *oldest);
 /* Takes over whether the flow tables may be used. */
 void view_follow(struct view *view);
 
-/* Adds to a report what one worker's thread has counted since the last time; the view may be older
- * than the report. */
-void view_add(const struct view *view, u32 worker, const struct report *report);
+/* Adds to a worker's block of a report what one of the threads has counted since the last time; the view
+ * may be older than the report. */
+void view_add(const struct view *view, u32 thread, const struct report *report, u32 worker);
 
 #endif

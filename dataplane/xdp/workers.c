@@ -239,7 +239,7 @@ void workers_tell(struct workers *workers, const struct report *report, u64 gene
 			struct report_worker *to = report_worker(report, number);
 
 			for (const struct view *view = workers->views; view; view = view->older)
-				view_add(view, number, report);
+				view_add(view, number, report, number);
 			if (look)
 				workers->starved[number] = steered_starved(&queue->steered);
 			steered_tell(&queue->steered, workers->starved[number], to);

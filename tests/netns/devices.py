@@ -115,6 +115,13 @@ def is_root():
         return os.geteuid() == 0 and file.read().split() == ["0", "0", "4294967295"]
 
 
+def dpdk_leaks(scratch):
+    """Has the sanitizer pass over what DPDK's AF_XDP driver leaves behind when it ends: 80 bytes."""
+    with open(scratch + "/leaks", "w", encoding="ascii") as file:
+        file.write("leak:xsk_umem__create\n")
+    os.environ["LSAN_OPTIONS"] = f"suppressions={scratch}/leaks:print_suppressions=0"
+
+
 # --- Wires ----------------------------------------------------------------------------------
 
 class KernelWire:
@@ -402,9 +409,7 @@ class AfXdp(Case):
 
     def connect(self):
         """After one that was killed: its XDP program is still there."""
-        with open(self.scratch + "/leaks", "w", encoding="ascii") as file:
-            file.write("leak:xsk_umem__create\n")  # DPDK's, 80 bytes, when it ends
-        os.environ["LSAN_OPTIONS"] = f"suppressions={self.scratch}/leaks:print_suppressions=0"
+        dpdk_leaks(self.scratch)
         self.balance().said("engine dpdk with")
         if self.steered:
             until(self.by_socket, "the socket carries the traffic")

@@ -26,7 +26,7 @@ PIN_DIR = "/sys/fs/bpf/shunt"
 
 
 def config(engine="dpdk", device="net_af_xdp0,iface=uplink0", more=""):
-    text = devices.CONFIG % ("uplink0", device, af_xdp.MTU, "auto", more)
+    text = devices.CONFIG % ("front0", device, af_xdp.MTU, "auto", more)
     return text.replace("dataplane:\n", f"dataplane:\n  engine: {engine}\n", 1) + devices.L2
 
 
@@ -62,6 +62,10 @@ class Balancer(af_xdp.Balancer):
 
 
 class Case(af_xdp.Case):
+    def prepare(self):
+        super().prepare()
+        devices.dpdk_leaks(self.scratch)
+
     def balance(self):
         self.balancer = Balancer(self.programs, self.scratch, config(), *self.options)
         self.balancer.ready()
@@ -278,6 +282,43 @@ class Stopped(Case):
         self.balancer.stop()
 
 
+class Queue(Case):
+    """DPDK on the second queue of two: the first one's packets are the program's."""
+
+    COUNT = 2000
+
+    def prepare(self):
+        super().prepare()
+        run("ip", "link", "set", "uplink0", "down")
+        run("ip", "link", "delete", "uplink0")
+        run("ip", "link", "add", "uplink0", "mtu", "1600", "numrxqueues", "2", "numtxqueues", "2",
+            "type", "veth", "peer", "wire0", "mtu", "1600", "numrxqueues", "2", "numtxqueues", "2")
+        for name in ("wire0", "uplink0"):
+            run("ip", "link", "set", name, "up")
+        for address in devices.L2_BACKENDS:
+            run("ip", "route", "add", address, "dev", "uplink0")
+        devices.neighbours()
+
+    def test(self):
+        self.balancer = Balancer(self.programs, self.scratch,
+                                 config(device="net_af_xdp0,iface=uplink0,start_queue=1"))
+        self.balancer.ready()
+        workers = lambda: self.balancer.show("engine")[0]["workers"]
+        until(lambda: [w["by"] for w in workers()] == ["kernel", "socket, copy"],
+              "one queue is the program's, one has a socket")
+        came = {}
+        self.send(self.frames(self.COUNT), came)
+        self.all_came(came, self.COUNT)
+        first, second = workers()
+        print(first, second)
+        check(first["steered"] == first["fallen_back"] == 0 and second["steered"] > 0, "steered")
+        counted = self.balancer.counted(self.COUNT)
+        check(counted["flow"] + counted["maglev"] == self.COUNT, counted)
+        packets = [worker["packets"] for worker in self.balancer.show("workers")]
+        check(min(packets) > 0 and sum(packets) >= self.COUNT, f"{packets} packets")
+        self.balancer.stop()
+
+
 class Own(Case):
     """Where shunt's program can't be below, DPDK's own is, and it is said why; nothing is pinned."""
 
@@ -288,6 +329,10 @@ class Own(Case):
         check("gives shunt-dpdk all that comes by uplink0, and nobody when it is killed; " + why in text,
               text)
         check(not os.path.exists(PIN_DIR), f"{PIN_DIR} is there")
+        check("front0" in run("ip", "link"), "the kernel gets no share")
+        engine = until(lambda: self.balancer.show("engine"), "the engine is there")[0]
+        check(engine["interfaces"][0]["state"].endswith("an XDP program of its own"), engine)
+        check(engine["carried_by"] == "the workers of its process", engine)
         self.balancer.stop()
         self.balancer.end()
         check("xdp" not in run("ip", "link", "show", "uplink0"), "DPDK's program is left")
@@ -295,12 +340,10 @@ class Own(Case):
     def test(self):
         self.own(config(more="    - { name: nowhere0, device: net_null0 }\n"),
                  "shunt's own serves one interface alone")
-        check("uplink0 has no exception port, because its `name:` is that of `iface=`" in
-              self.balancer.log(), self.balancer.log())
         self.own(config(), "for shunt's own mount a BPF file system", "--pin-dir", "/tmp/shunt")
 
 
-CASES = {"same": Same, "killed": Killed, "stopped": Stopped, "own": Own}
+CASES = {"same": Same, "killed": Killed, "stopped": Stopped, "queue": Queue, "own": Own}
 
 if __name__ == "__main__":
     af_xdp.main(CASES)
