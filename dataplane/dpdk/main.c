@@ -227,18 +227,12 @@ static int loop(struct program *program)
 	return status;
 }
 
-/* The kernel's share of the ports. With one, the workers run from the start. What the program passes is
- * the kernel's already. */
+/* The kernel's share of the ports. With one, the workers run from the start. */
 static int kernel_share(struct program *program)
 {
 	struct exception *exception = &program->exception;
 	struct workers *workers = &program->workers;
-	int err;
-
-	exception->epoll_fd = -1;
-	if (program->steering)
-		return EX_OK;
-	err = exception_open(exception, &program->ports, program->lanes, workers->count);
+	int err = exception_open(exception, &program->ports, program->lanes, workers->count);
 
 	exception->first = &workers->list[0];
 	if (err == 0 && exception->epoll_fd >= 0)
