@@ -240,7 +240,7 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		.engine = &dpdk_engine,
 		.context = &program->workers,
 		.why = config->engine == CONFIG_ENGINE_AUTO
-			       ? "`engine: auto`, and shunt-dpdk was started"
+			       ? "`engine: auto`, and a device is given to DPDK"
 			       : "`engine: dpdk` in the configuration",
 		.workers_count = program->workers.count,
 		.flows = program->flows.header ? &program->flows : NULL,
@@ -275,6 +275,11 @@ static int serve(const struct options *options, const struct config_dataplane *c
 
 	if (status != EX_OK)
 		return status;
+	if (config->engine == CONFIG_ENGINE_AUTO && !config_dpdk_interface(config)) {
+		message("`engine: auto`, and no interface has a `device:` of DPDK's: shunt-xdp "
+			"forwards on the kernel's own");
+		return start_other("shunt-xdp", options);
+	}
 	program.signal_fd = start_signals();
 	if (program.signal_fd < 0) {
 		message("cannot receive signals: %s", strerror(errno));

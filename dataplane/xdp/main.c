@@ -257,8 +257,9 @@ static int engine_choose(struct program *program, const struct engine_options *o
 	}
 	if (config->engine == CONFIG_ENGINE_AUTO)
 		snprintf(program->why, sizeof(program->why),
-			 err ? "`engine: auto`, and %s"
-			     : "`engine: auto`, and shunt-xdp was started where sockets can be%s",
+			 err ? "`engine: auto`, no device is given to DPDK, and %s"
+			     : "`engine: auto`, no device is given to DPDK, and sockets can be "
+			       "made%s",
 			 err ? text : "");
 	if (err)
 		message("engine xdp: %s", program->why);
@@ -298,10 +299,16 @@ static int kernel_prepare(struct program *program, const struct engine_options *
 static int serve(const struct engine_options *options, const struct config_dataplane *config)
 {
 	static struct program program;
+	const struct config_interface *dpdk = config_dpdk_interface(config);
 	int status = config_suits(config);
 
 	if (status != EX_OK)
 		return status;
+	if (config->engine == CONFIG_ENGINE_AUTO && dpdk) {
+		message("`engine: auto`, and `device: %s` is DPDK's: shunt-dpdk forwards",
+			dpdk->device);
+		return start_other("shunt-dpdk", &options->shared);
+	}
 	program.signal_fd = start_signals();
 	program.timer_fd = timer_open();
 	program.links_fd = hooks_watch();

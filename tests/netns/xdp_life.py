@@ -56,8 +56,6 @@ def stray_program(name):
 def bad_machines():
     refused("an interface that isn't there", "the kernel has no interface `up1`",
             config=other_config("absent", ("device: up0", "device: up1")))
-    refused("a device of DPDK's", "the kernel has no interface `net_tap0,iface=up0`", config=other_config(
-        "tap", ("engine: xdp", "engine: auto"), ("device: up0", 'device: "net_tap0,iface=up0"')))
     refused("another engine", "shunt-xdp is `engine: xdp`", status=WRONG_DATA,
             config=other_config("dpdk", ("engine: xdp", "engine: dpdk")))
     refused("a folder that keeps no maps", "has to be in a BPF file system", "--pin-dir",
