@@ -111,11 +111,11 @@ class Balancer:
         return sum(v["packets"] for v in lab.show("drops", *self.here)["verdicts"]
                    if v["action"] == "forward")
 
-    def settled_without(self, backend):
-        """Nobody new goes to the backend, and handshakes from before are over."""
+    def settled(self, backend, new):
+        """Whether the backend gets new flows is as wanted, and handshakes from before are over."""
         slots = [b["slots"] for s in lab.show("services", *self.here) for b in s["backends"]
                  if lab.backend_name(b["address"]) == backend]
-        return not any(slots) and self.ready()
+        return all(bool(count) == new for count in slots) and self.ready()
 
     def explain(self, family, ports, service):
         return lab.explain(family, ports, service, self.here)
@@ -343,20 +343,41 @@ def come_back(one, both, wires, talk, before):
        "lost: {} of {}".format(*wires.lost(talk)))
 
 
+def order(what, balancers, talk):
+    """`shunt drain` or `undrain`, which each balancer has to be told."""
+    for balancer in balancers:
+        for family in FAMILIES:
+            lab.run("shunt", what, address(family, DRAINED), *balancer.here)
+    for balancer in balancers:
+        lab.wait_for(f"{balancer} has done as told: {what}",
+                     lambda b=balancer: b.settled(DRAINED, what == "undrain"))
+    talk.expect_whole()
+
+
+def moved_ports(talk, family, service, balancer):
+    """Those whose backend is no longer the one that the balancer would choose."""
+    landed = talk.backends(family, service)
+    explained = balancer.explain(family, landed, service)
+    return {port for port, name in landed.items() if explained[port] != name}
+
+
+def drain_in_vain(balancers, talk):
+    """Leaves the tables as they were."""
+    moved = []
+    for what in ("drain", "undrain"):
+        order(what, balancers, talk)
+        moved.append(sum(len(moved_ports(talk, *to, balancers[0])) for to in SERVICES))
+    expect(moved[0] > EACH and moved[1] == 0, f"slots that moved: {moved}")
+    ok(f"{DRAINED} is drained on both, which moves {moved[0]} slots, and undrained, which leaves none")
+
+
 def drain_then_stop(one, other, talk, through):
     """Flows that a drain has moved are known to the balancer that they go through, and to no other
     that has begun since: they, and only they, don't survive a stop."""
-    for balancer in (one, other):
-        for family in FAMILIES:
-            lab.run("shunt", "drain", address(family, DRAINED), *balancer.here)
-    for balancer in (one, other):
-        lab.wait_for("the tables settle", lambda: balancer.settled_without(DRAINED))
-    talk.expect_whole()
+    order("drain", [one, other], talk)
     doomed, moved_count = {}, 0
     for family, service in SERVICES:
-        landed = talk.backends(family, service)
-        explained = other.explain(family, landed, service)
-        moved = {port for port, name in landed.items() if explained[port] != name}
+        moved = moved_ports(talk, family, service, other)
         moved_count += len(moved)
         doomed[family, service] = {port for port in moved
                                    if through[family.name, service, port] == one}
@@ -389,6 +410,7 @@ def story():
        f"{share_text(through)}; packets lost: " + "{} of {}".format(*wires.lost(talk)))
     stop(one, other, wires, talk, planned=True)
     come_back(one, both, wires, talk, through)
+    drain_in_vain(both, talk)
     lost = stop(other, one, wires, talk, planned=False)
     expect(lost > 0, "nothing was lost while packets went to the dead: the count is wrong")
     come_back(other, both, wires, talk, through)
