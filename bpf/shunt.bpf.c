@@ -214,17 +214,22 @@ __attribute__((noinline)) int stage_reply(struct xdp_md *ctx, struct scratch *s)
 
 /* --- Counters ------------------------------------------------------------------------- */
 
-static always_inline struct kernel_count *count_at(const struct env *env, void *map, u32 index)
+static always_inline struct kernel_count *count_at(const struct env *env, u32 index)
 {
 	u32 stride = kernel_counts_stride(env->tables->counters_count);
+	u32 place;
+	void *chunk;
 
 	index += env->scratch->worker * stride;
-	return bpf_map_lookup_elem(map, &index);
+	place = (env->slot << KERNEL_COUNTS_CHUNKS_BITS) + (index >> KERNEL_COUNTS_CHUNK_BITS);
+	chunk = bpf_map_lookup_elem(&counts, &place);
+	index %= 1u << KERNEL_COUNTS_CHUNK_BITS;
+	return chunk ? bpf_map_lookup_elem(chunk, &index) : NULL;
 }
 
-static always_inline void count_traffic(const struct env *env, void *map, u32 counter)
+static always_inline void count_traffic(const struct env *env, u32 counter)
 {
-	struct kernel_count *count = count_at(env, map, KERNEL_COUNT_TRAFFIC + counter);
+	struct kernel_count *count = count_at(env, KERNEL_COUNT_TRAFFIC + counter);
 
 	if (!count)
 		return;
@@ -236,28 +241,22 @@ __attribute__((noinline)) int stage_count(struct scratch *s, u32 verdict)
 {
 	struct kernel_count *count;
 	struct env env;
-	void *map;
-	u32 slot;
 
 	if (!s || !env_open(&env, s))
 		return 0;
 	s->result.verdict = verdict;
-	slot = s->slot;
-	map = bpf_map_lookup_elem(&counts, &slot);
-	if (!map)
-		return 0;
-	count = count_at(&env, map, verdict);
+	count = count_at(&env, verdict);
 	if (count)
 		count->packets++;
 	if (unlikely(s->unplaced)) {
-		count = count_at(&env, map, KERNEL_COUNT_UNPLACED);
+		count = count_at(&env, KERNEL_COUNT_UNPLACED);
 		if (count)
 			count->packets++;
 	}
 	if (verdict >= VERDICT_COUNT || verdict_action((enum verdict)verdict) != ACTION_FORWARD)
 		return 0;
-	count_traffic(&env, map, s->service_counter);
-	count_traffic(&env, map, s->backend_counter);
+	count_traffic(&env, s->service_counter);
+	count_traffic(&env, s->backend_counter);
 	return 0;
 }
 

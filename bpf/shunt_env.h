@@ -56,30 +56,30 @@ struct {
 
 struct lines {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(max_entries, 1 << KERNEL_ARENA_CHUNK_BITS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(key_size, sizeof(u32));
 	__uint(value_size, sizeof(struct kernel_line));
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, KERNEL_SLOTS);
+	__uint(max_entries, KERNEL_SLOTS << KERNEL_ARENA_CHUNKS_BITS);
 	__type(key, u32);
 	__array(values, struct lines);
 } arenas SEC(".maps");
 
 struct counters {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(max_entries, 1 << KERNEL_COUNTS_CHUNK_BITS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(key_size, sizeof(u32));
 	__uint(value_size, sizeof(struct kernel_count));
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, KERNEL_SLOTS);
+	__uint(max_entries, KERNEL_SLOTS << KERNEL_COUNTS_CHUNKS_BITS);
 	__type(key, u32);
 	__array(values, struct counters);
 } counts SEC(".maps");
@@ -120,7 +120,7 @@ struct env {
 	struct scratch *scratch;
 	const struct kernel_control *control;
 	const struct kernel_tables *tables;
-	void *arena; /* map */
+	u32 slot;
 };
 
 /* The environment of a packet. False where its generation has no tables. */
@@ -134,13 +134,17 @@ static always_inline bool env_open(struct env *env, struct scratch *s)
 		return false;
 	checked(slot);
 	env->tables = &env->control->tables[slot & (KERNEL_SLOTS - 1)];
-	env->arena = bpf_map_lookup_elem(&arenas, &slot);
-	return env->arena != NULL;
+	env->slot = slot;
+	return true;
 }
 
 static always_inline const void *env_line(const struct env *env, u32 line)
 {
-	return bpf_map_lookup_elem(env->arena, &line);
+	u32 place = (env->slot << KERNEL_ARENA_CHUNKS_BITS) + (line >> KERNEL_ARENA_CHUNK_BITS);
+	void *chunk = bpf_map_lookup_elem(&arenas, &place);
+
+	line %= 1u << KERNEL_ARENA_CHUNK_BITS;
+	return chunk ? bpf_map_lookup_elem(chunk, &line) : NULL;
 }
 
 static inline const struct hash_seed *env_seed(const struct env *env)

@@ -203,4 +203,8 @@ const char *config_hash_name(enum config_hash hash);
 const char *config_state_name(enum config_backend_state state);
 const char *config_engine_name(enum config_engine engine);
 
+/* The first interface whose device is DPDK's own (`net_tap0,iface=lb0`, `0000:3b:00.0`), not an
+ * interface of the kernel; NULL where there is none. */
+const struct config_interface *config_dpdk_interface(const struct config_dataplane *dataplane);
+
 #endif

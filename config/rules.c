@@ -75,6 +75,17 @@ static bool kernel_name(const char *name)
 	       strpbrk(name, "/: \t\n,") == NULL;
 }
 
+const struct config_interface *config_dpdk_interface(const struct config_dataplane *dataplane)
+{
+	for (size_t i = 0; i < dataplane->interfaces_count; i++) {
+		const char *device = dataplane->interfaces[i].device;
+
+		if (device[0] && (!kernel_name(device) || strncmp(device, "net_", 4) == 0))
+			return &dataplane->interfaces[i];
+	}
+	return NULL;
+}
+
 /* The engines in the kernel work on its own interfaces. */
 void rule_dataplane(struct report *report, const struct node *map, void *object)
 {

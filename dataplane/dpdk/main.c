@@ -257,7 +257,7 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		.engine = &dpdk_engine,
 		.context = &program->workers,
 		.why = config->engine == CONFIG_ENGINE_AUTO
-			       ? "`engine: auto`, and shunt-dpdk was started"
+			       ? "`engine: auto`, and a device is given to DPDK"
 			       : "`engine: dpdk` in the configuration",
 		.workers_count = program->workers.count,
 		.flows = program->flows.header ? &program->flows : NULL,
@@ -295,14 +295,18 @@ static int cores_find(const struct config_dataplane *config, struct cores *cores
 	return EX_UNAVAILABLE;
 }
 
-static int serve(const struct dpdk_options *dpdk_options, const struct config_dataplane *config)
+static int serve(const struct options *options, const struct config_dataplane *config)
 {
 	static struct program program = {.flows = {.fd = -1}};
-	const struct options *options = &dpdk_options->shared;
 	int status = config_suits(config);
 
 	if (status != EX_OK)
 		return status;
+	if (config->engine == CONFIG_ENGINE_AUTO && !config_dpdk_interface(config)) {
+		message("`engine: auto`, and no interface has a `device:` of DPDK's: shunt-xdp "
+			"forwards on the kernel's own");
+		return start_other("shunt-xdp", options);
+	}
 	program.signal_fd = start_signals();
 	if (program.signal_fd < 0) {
 		message("cannot receive signals: %s", strerror(errno));
@@ -312,8 +316,7 @@ static int serve(const struct dpdk_options *dpdk_options, const struct config_da
 		return EX_UNAVAILABLE;
 	status = cores_find(config, &program.cores);
 	if (status == EX_OK)
-		status = steering_open(&program.steering, config, &program.ports,
-				       dpdk_options->pin_dir);
+		status = steering_open(&program.steering, config, &program.ports, options->pin_dir);
 	if (status == EX_OK && !options->no_flows && !program.steering)
 		status = flows_create(config, program.cores.count, &program.flows);
 	if (status == EX_OK)
@@ -331,7 +334,7 @@ static int serve(const struct dpdk_options *dpdk_options, const struct config_da
 
 int main(int argc, char **argv)
 {
-	struct dpdk_options options;
+	struct options options;
 	struct config *config;
 	int status;
 
@@ -344,11 +347,11 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	status = start_config(options.shared.config_path, &config);
+	status = start_config(options.config_path, &config);
 	if (status != EX_OK)
 		return status;
-	status = options.shared.replay ? replay_run(&options.shared, &config->dataplane)
-				       : serve(&options, &config->dataplane);
+	status = options.replay ? replay_run(&options, &config->dataplane)
+				: serve(&options, &config->dataplane);
 	config_free(config);
 	return status;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/dpdk/options.h"
 
-#include "dataplane/kernel/pins.h"
 #include "dataplane/session/message.h"
 
 static const char help[] =
@@ -12,39 +11,28 @@ static const char help[] =
 	"  -f, --config FILE  the configuration; only its section `dataplane` is used\n"
 	"  --run-dir DIR      where shuntd listens (" OPTIONS_RUN_DIR ")\n"
 	"  --pin-dir DIR      where, over net_af_xdp, the tables outlive the process\n"
-	"                     (" PINS_DIR ")\n"
+	"                     (" OPTIONS_PIN_DIR ")\n"
 	"  --no-flows         a diagnosis: remember no flow, follow the Maglev tables alone\n"
 	"  --help, --version\n"
 	"\n"
 	"Replay, which `shunt replay --engine dpdk` starts: reads a capture instead of a network\n"
 	"card, takes each frame's own time for the present, and ends with the capture.\n" OPTIONS_REPLAY_HELP;
 
-enum { OPTION_PIN_DIR = OPTION_OWN };
+static const struct option long_options[] = {OPTIONS_ROWS, {NULL, 0, NULL, 0}};
 
-static const struct option long_options[] = {
-	OPTIONS_ROWS,
-	{"pin-dir", required_argument, NULL, OPTION_PIN_DIR},
-	{NULL, 0, NULL, 0},
-};
-
-enum options_outcome options_parse(int argc, char **argv, struct dpdk_options *options)
+enum options_outcome options_parse(int argc, char **argv, struct options *options)
 {
 	const char *text;
 	int option;
 
-	*options = (struct dpdk_options){.pin_dir = PINS_DIR};
-	options_default(&options->shared);
+	options_default(options);
 	while ((option = getopt_long(argc, argv, "f:", long_options, NULL)) != -1) {
-		enum options_outcome outcome = OPTIONS_RUN;
+		enum options_outcome outcome = option_take(option, options, help);
 
-		if (option == OPTION_PIN_DIR)
-			options->pin_dir = optarg;
-		else
-			outcome = option_take(option, &options->shared, help);
 		if (outcome != OPTIONS_RUN)
 			return outcome;
 	}
-	text = options_fault(argc, &options->shared);
+	text = options_fault(argc, options);
 	if (!text)
 		return OPTIONS_RUN;
 	message("%s (shunt-dpdk --help)", text);

@@ -5,11 +5,6 @@
 
 #include "dataplane/session/options.h"
 
-struct dpdk_options {
-	struct options shared;
-	const char *pin_dir;
-};
-
-enum options_outcome options_parse(int argc, char **argv, struct dpdk_options *options);
+enum options_outcome options_parse(int argc, char **argv, struct options *options);
 
 #endif

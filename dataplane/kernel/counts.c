@@ -53,18 +53,13 @@ static void slot_count_up(int outer_fd, u32 at, const struct kernel_control *con
 {
 	u32 counters_count = control->tables[at].counters_count;
 	u64 wanted = 2ull * control->workers_count * kernel_counts_stride(counters_count);
-	u64 bytes;
-	void *counts;
-	int fd = kernel_inner_open(outer_fd, at, sizeof(struct kernel_count), &bytes);
+	struct chunks chunks = {0};
 
-	if (fd < 0)
-		return;
-	counts = bytes < wanted * sizeof(struct kernel_count) ? NULL : kernel_map_memory(fd, bytes);
-	if (counts) {
-		counts_up(counts, control->workers_count, counters_count, report);
-		munmap(counts, bytes);
-	}
-	close(fd);
+	if (chunks_open(&chunks_of_counts, outer_fd, at, &chunks) == 0 &&
+	    chunks_bytes(&chunks_of_counts, &chunks) >= wanted * sizeof(struct kernel_count))
+		counts_up((struct kernel_count *)chunks.base, control->workers_count,
+			  counters_count, report);
+	chunks_close(&chunks_of_counts, &chunks);
 }
 
 /* Both slots mostly share their counters: the second time there is nothing to add. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A generation in the kernel is a copy, region by region, at the arena's own offsets: nothing is
- * relocated, and a reader of one can read the other. Its map is as large as the arena.
+ * relocated, and a reader of one can read the other. It lies in chunks (chunks.h), as many as the arena
+ * needs.
  *
  * There is room for two. Before one is written again, no packet may be using it: an update of a map
  * of maps returns only when every packet that began before it has ended, so after a flip the map of
@@ -216,58 +217,30 @@ int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u
 	return 0;
 }
 
-static void slot_close(struct kernel_slot *slot)
+static int arenas_fd(const struct kernel *kernel)
 {
-	if (slot->arena)
-		munmap(slot->arena, slot->arena_bytes);
-	if (slot->counts)
-		munmap(slot->counts, slot->counts_bytes);
-	if (slot->arena_fd >= 0)
-		close(slot->arena_fd);
-	if (slot->counts_fd >= 0)
-		close(slot->counts_fd);
-	*slot = (struct kernel_slot){.arena_fd = -1, .counts_fd = -1};
+	return bpf_map__fd(kernel->skeleton->maps.arenas);
 }
 
-int kernel_inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes)
+static int counts_fd(const struct kernel *kernel)
 {
-	struct bpf_map_info info = {0};
-	__u32 info_bytes = sizeof(info);
-	u32 id;
-	int fd;
-
-	if (bpf_map_lookup_elem(outer_fd, &at, &id) < 0)
-		return -errno;
-	fd = bpf_map_get_fd_by_id(id);
-	if (fd < 0)
-		return -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &info_bytes) < 0) {
-		close(fd);
-		return -EINVAL;
-	}
-	*bytes = (u64)info.max_entries * value_bytes;
-	return fd;
+	return bpf_map__fd(kernel->skeleton->maps.counts);
 }
 
 /* What the process before us published: where it counts, and what is to be reused. */
-static void slots_resume(struct kernel *kernel)
+static int slots_resume(struct kernel *kernel)
 {
-	for (u32 i = 0; i < KERNEL_SLOTS; i++) {
+	int err = 0;
+
+	for (u32 i = 0; i < KERNEL_SLOTS && !err; i++) {
 		struct kernel_slot *slot = &kernel->slots[i];
 
-		slot->arena_fd = kernel_inner_open(bpf_map__fd(kernel->skeleton->maps.arenas), i,
-						   KERNEL_LINE_BYTES, &slot->arena_bytes);
-		slot->counts_fd =
-			kernel_inner_open(bpf_map__fd(kernel->skeleton->maps.counts), i,
-					  sizeof(struct kernel_count), &slot->counts_bytes);
-		if (slot->arena_fd >= 0)
-			slot->arena = kernel_map_memory(slot->arena_fd, slot->arena_bytes);
-		if (slot->counts_fd >= 0)
-			slot->counts = kernel_map_memory(slot->counts_fd, slot->counts_bytes);
+		err = chunks_open(&chunks_of_arena, arenas_fd(kernel), i, &slot->arena);
+		if (!err)
+			err = chunks_open(&chunks_of_counts, counts_fd(kernel), i, &slot->counts);
 		slot->counters_count = kernel->control->tables[i].counters_count;
-		if (!slot->arena || !slot->counts)
-			slot_close(slot);
 	}
+	return err;
 }
 
 static void load_tell(int err)
@@ -325,8 +298,6 @@ int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const
 	int err = -ENOMEM;
 
 	*kernel = (struct kernel){.pin_dir = pin_dir, .flows = {.fd = -1}};
-	for (u32 i = 0; i < KERNEL_SLOTS; i++)
-		kernel->slots[i] = (struct kernel_slot){.arena_fd = -1, .counts_fd = -1};
 	kernel->skeleton = shunt_bpf__open();
 	if (!kernel->skeleton)
 		goto tell;
@@ -336,10 +307,10 @@ int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const
 		err = shunt_bpf__load(kernel->skeleton);
 	if (!err)
 		err = maps_open(kernel, layout);
+	if (!err && kernel->resumed)
+		err = slots_resume(kernel);
 	if (err)
 		goto tell;
-	if (kernel->resumed)
-		slots_resume(kernel);
 	control_write(kernel, layout);
 	err = kernel_ports_write(kernel, layout->ports, layout->ports_count);
 	if (err)
@@ -355,8 +326,10 @@ void kernel_close(struct kernel *kernel)
 {
 	u32 workers_count = kernel->flows.workers_count;
 
-	for (u32 i = 0; i < KERNEL_SLOTS; i++)
-		slot_close(&kernel->slots[i]);
+	for (u32 i = 0; i < KERNEL_SLOTS; i++) {
+		chunks_close(&chunks_of_arena, &kernel->slots[i].arena);
+		chunks_close(&chunks_of_counts, &kernel->slots[i].counts);
+	}
 	flow_tables_destroy(&kernel->flows);
 	if (kernel->control)
 		munmap(kernel->control, sizeof(*kernel->control));
@@ -419,42 +392,14 @@ int kernel_pin(struct kernel *kernel)
 
 /* --- Generations ---------------------------------------------------------------------- */
 
-static int inner_create(const char *name, u32 value_bytes, u32 entries)
+static int counts_make(struct kernel *kernel, u32 at, u32 counters_count)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(u32), value_bytes, entries,
-				&options);
+	u64 bytes = 2ull * kernel->control->workers_count * kernel_counts_stride(counters_count) *
+		    sizeof(struct kernel_count);
+	struct chunks *counts = &kernel->slots[at].counts;
+	int err = chunks_drop(&chunks_of_counts, counts_fd(kernel), at, counts);
 
-	return fd < 0 ? -errno : fd;
-}
-
-/* Makes room for an arena of this size, unless the slot has it. */
-static int arena_room(struct kernel *kernel, u32 at, u64 arena_bytes)
-{
-	struct kernel_slot *slot = &kernel->slots[at];
-	int outer_fd = bpf_map__fd(kernel->skeleton->maps.arenas);
-	int fd;
-
-	if (slot->arena && slot->arena_bytes == arena_bytes)
-		return 0;
-	fd = inner_create("shunt_arena", KERNEL_LINE_BYTES, (u32)(arena_bytes / KERNEL_LINE_BYTES));
-	if (fd < 0)
-		return fd;
-	if (slot->arena)
-		munmap(slot->arena, slot->arena_bytes);
-	if (slot->arena_fd >= 0)
-		close(slot->arena_fd);
-	slot->arena_fd = fd;
-	slot->arena_bytes = arena_bytes;
-	slot->arena = kernel_map_memory(fd, arena_bytes);
-	if (!slot->arena)
-		return -ENOMEM;
-	return bpf_map_update_elem(outer_fd, &at, &fd, BPF_ANY) < 0 ? -errno : 0;
-}
-
-static u64 counts_half(const struct kernel *kernel, u32 counters_count)
-{
-	return (u64)kernel->control->workers_count * kernel_counts_stride(counters_count);
+	return err ? err : chunks_grow(&chunks_of_counts, counts_fd(kernel), at, bytes, counts);
 }
 
 /* The same counters as the other slot's, where there are as many; else new ones. Each update of a map
@@ -462,11 +407,10 @@ static u64 counts_half(const struct kernel *kernel, u32 counters_count)
 static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 {
 	struct kernel_slot *slot = &kernel->slots[at];
-	struct kernel_slot *other = &kernel->slots[(at + 1) % KERNEL_SLOTS];
-	int outer_fd = bpf_map__fd(kernel->skeleton->maps.counts);
-	u64 entries = 2 * counts_half(kernel, counters_count);
-	bool shared = other->counts && other->counters_count == counters_count;
-	int fd;
+	u32 other_at = (at + 1) % KERNEL_SLOTS;
+	struct kernel_slot *other = &kernel->slots[other_at];
+	bool shared = other->counts.base && other->counters_count == counters_count;
+	int err;
 
 	if (shared && slot->counts_serial && slot->counts_serial == other->counts_serial)
 		return 0;
@@ -474,30 +418,21 @@ static int counts_room(struct kernel *kernel, u32 at, u32 counters_count)
 		kernel->counts_made++;
 	if (shared && !other->counts_serial)
 		other->counts_serial = kernel->counts_made;
-	if (shared)
-		fd = dup(other->counts_fd);
-	else
-		fd = inner_create("shunt_counts", sizeof(struct kernel_count), (u32)entries);
-	if (fd < 0)
-		return fd;
-	if (slot->counts)
-		munmap(slot->counts, slot->counts_bytes);
-	if (slot->counts_fd >= 0)
-		close(slot->counts_fd);
-	slot->counts_fd = fd;
-	slot->counts_bytes = entries * sizeof(struct kernel_count);
+	slot->counts_serial = 0;
+	err = shared ? chunks_share(&chunks_of_counts, counts_fd(kernel), other_at, at,
+				    &slot->counts)
+		     : counts_make(kernel, at, counters_count);
+	if (err)
+		return err;
 	slot->counters_count = counters_count;
 	slot->counts_serial = shared ? other->counts_serial : kernel->counts_made;
-	slot->counts = kernel_map_memory(fd, slot->counts_bytes);
-	if (!slot->counts)
-		return -ENOMEM;
-	return bpf_map_update_elem(outer_fd, &at, &fd, BPF_ANY) < 0 ? -errno : 0;
+	return 0;
 }
 
 static void region_copy(struct kernel_slot *slot, const struct arena_view *arena, u64 offset,
 			u64 bytes)
 {
-	memcpy(slot->arena + offset, arena->base + offset, bytes);
+	memcpy(slot->arena.base + offset, arena->base + offset, bytes);
 }
 
 static u64 offset_of(const struct arena_view *arena, const void *at)
@@ -544,20 +479,10 @@ static void root_write(struct kernel_tables *root, const struct arena_view *aren
 	memcpy(root->prefixes, tables->prefixes, sizeof(root->prefixes));
 }
 
-/* An update of a map of maps returns when every packet that began before it has ended. */
-static int grace(struct kernel *kernel, u32 at)
-{
-	int fd = kernel->slots[at].arena_fd;
-
-	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.arenas), &at, &fd, BPF_ANY) < 0)
-		return -errno;
-	return 0;
-}
-
 void kernel_settle(struct kernel *kernel)
 {
 	if (kernel->control->active < KERNEL_SLOTS)
-		(void)!grace(kernel, kernel->control->active);
+		(void)!chunks_grace(&chunks_of_arena, arenas_fd(kernel), kernel->control->active);
 }
 
 int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
@@ -565,7 +490,8 @@ int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 {
 	struct kernel_control *control = kernel->control;
 	u32 at = control->active == 0 ? 1 : 0;
-	int err = arena_room(kernel, at, arena->size_bytes);
+	int err = chunks_grow(&chunks_of_arena, arenas_fd(kernel), at, arena->size_bytes,
+			      &kernel->slots[at].arena);
 
 	if (!err)
 		err = counts_room(kernel, at, arena->counters_count);
@@ -575,7 +501,7 @@ int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 	root_write(&control->tables[at], arena, tables);
 	__atomic_store_n(&control->flow_buckets, flow_buckets, __ATOMIC_RELEASE);
 	__atomic_store_n(&control->active, at, __ATOMIC_RELEASE);
-	return grace(kernel, at);
+	return chunks_grace(&chunks_of_arena, arenas_fd(kernel), at);
 }
 
 /* --- Counters ------------------------------------------------------------------------- */
@@ -584,9 +510,10 @@ int kernel_publish(struct kernel *kernel, const struct arena_view *arena,
 void kernel_count_up(struct kernel *kernel, const struct report *report)
 {
 	for (u32 i = 0; i < KERNEL_SLOTS; i++)
-		if (kernel->slots[i].counts)
-			counts_up(kernel->slots[i].counts, kernel->control->workers_count,
-				  kernel->slots[i].counters_count, report);
+		if (kernel->slots[i].counts.base)
+			counts_up((struct kernel_count *)kernel->slots[i].counts.base,
+				  kernel->control->workers_count, kernel->slots[i].counters_count,
+				  report);
 }
 
 /* --- For replays ---------------------------------------------------------------------- */

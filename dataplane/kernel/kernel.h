@@ -6,19 +6,16 @@
 
 #include "dataplane/session/attachment.h"
 #include "dataplane/state/kernel.h"
+#include "dataplane/kernel/chunks.h"
 
 struct shunt_bpf;
 
-/* Inner maps of one generation, mapped. */
+/* What one generation has. */
 struct kernel_slot {
-	u8 *arena; /* as many bytes as the arena has */
-	u64 arena_bytes;
-	int arena_fd;
-	struct kernel_count *counts;
-	u64 counts_bytes;
+	struct chunks arena; /* the arena's bytes, or more */
+	struct chunks counts;
 	u32 counters_count;
 	u32 counts_serial; /* alike for slots with the same counters; 0: a process before made them */
-	int counts_fd;
 };
 
 struct kernel {
@@ -59,9 +56,6 @@ void kernel_close(struct kernel *kernel);
 /* Pins every map under the pin directory, in place of those of a layout before. Returns 0, or
  * -errno after a message. */
 int kernel_pin(struct kernel *kernel) __attribute__((warn_unused_result));
-
-/* The inner map at a place of an outer one, and its bytes; -errno where there is none. */
-int kernel_inner_open(int outer_fd, u32 at, u32 value_bytes, u64 *bytes);
 
 /* Maps a map's values, to be read and written; NULL where that fails. */
 void *kernel_map_memory(int fd, u64 bytes);

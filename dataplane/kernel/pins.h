@@ -5,8 +5,6 @@
 
 #include "dataplane/core/base.h"
 
-#define PINS_DIR "/sys/fs/bpf/shunt"
-
 /* Whether the folder is, or would be made, in a BPF file system. */
 bool pins_possible(const char *dir);
 

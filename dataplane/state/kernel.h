@@ -2,8 +2,9 @@
 /* What the program in the kernel (bpf/shunt.bpf.c) shares with the process that looks after it: the
  * values of BPF maps that both map. The process may go; the memory is pinned and stays.
  *
- * A generation of tables is a copy of the arena's regions, at the arena's own offsets, in an array of
- * lines of 64 bytes: line n is the arena's bytes from 64 * n. Two generations have room, and
+ * A generation of tables is a copy of the arena's regions, at the arena's own offsets, in lines of 64
+ * bytes: line n is the arena's bytes from 64 * n. They lie in chunks, arrays of one size, of which
+ * there are as many as the arena needs; counters likewise. Two generations have room, and
  * `active` says which one counts. A packet reads `active` once. The other one may be written again
  * when no packet can be using it any more: docs/adr/0015-kernel-engine.md.
  *
@@ -18,11 +19,15 @@
 #include "dataplane/core/verdict.h"
 #include "dataplane/state/recent.h"
 
-#define KERNEL_ABI 2
+#define KERNEL_ABI 3
 #define KERNEL_SLOTS 2 /* generations that have room */
 #define KERNEL_PORTS_MAX 16
 #define KERNEL_WORKERS_MAX 128 /* pairs of a port and one of its receive queues */
 #define KERNEL_LINE_BYTES 64
+#define KERNEL_ARENA_CHUNK_BITS 15     /* lines of a chunk: 2 MiB */
+#define KERNEL_ARENA_CHUNKS_BITS 11    /* chunks of a generation: 4 GiB */
+#define KERNEL_COUNTS_CHUNK_BITS 14    /* counters of a chunk: 256 KiB */
+#define KERNEL_COUNTS_CHUNKS_BITS 12   /* chunks of a generation: 1 GiB */
 #define KERNEL_HEARTBEAT_MS 25         /* without a sign of life, a worker is stalled */
 #define KERNEL_FALL_BACK_NS 1000000ull /* as long at least the program forwards then */
 #define KERNEL_PIN_DIR_MAX 128

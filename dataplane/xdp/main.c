@@ -184,8 +184,9 @@ static int engine_choose(struct program *program, const struct engine_options *o
 	}
 	if (config->engine == CONFIG_ENGINE_AUTO)
 		snprintf(program->why, sizeof(program->why),
-			 err ? "`engine: auto`, and %s"
-			     : "`engine: auto`, and shunt-xdp was started where sockets can be%s",
+			 err ? "`engine: auto`, no device is given to DPDK, and %s"
+			     : "`engine: auto`, no device is given to DPDK, and sockets can be "
+			       "made%s",
 			 err ? text : "");
 	if (err)
 		message("engine xdp: %s", program->why);
@@ -197,7 +198,7 @@ static int kernel_prepare(struct program *program, const struct engine_options *
 {
 	int err;
 
-	if (engine_prepare(&program->kernel, &program->hooks, config, options->pin_dir) < 0)
+	if (engine_prepare(&program->kernel, &program->hooks, config, options->shared.pin_dir) < 0)
 		return EX_UNAVAILABLE;
 	err = program->sockets ? workers_join_kernel(&program->workers, &program->kernel) : 0;
 	if (err) {
@@ -210,10 +211,16 @@ static int kernel_prepare(struct program *program, const struct engine_options *
 static int serve(const struct engine_options *options, const struct config_dataplane *config)
 {
 	static struct program program;
+	const struct config_interface *dpdk = config_dpdk_interface(config);
 	int status = config_suits(config);
 
 	if (status != EX_OK)
 		return status;
+	if (config->engine == CONFIG_ENGINE_AUTO && dpdk) {
+		message("`engine: auto`, and `device: %s` is DPDK's: shunt-dpdk forwards",
+			dpdk->device);
+		return start_other("shunt-dpdk", &options->shared);
+	}
 	program.signal_fd = start_signals();
 	program.timer_fd = timer_open();
 	program.links_fd = hooks_watch();
@@ -221,8 +228,8 @@ static int serve(const struct engine_options *options, const struct config_datap
 		message("cannot receive signals: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	if (hooks_find(&program.hooks, config, options->pin_dir) < 0 || kernel_probe() < 0 ||
-	    pins_lock(options->pin_dir) < 0)
+	if (hooks_find(&program.hooks, config, options->shared.pin_dir) < 0 || kernel_probe() < 0 ||
+	    pins_lock(options->shared.pin_dir) < 0)
 		return EX_UNAVAILABLE;
 	status = engine_choose(&program, options, config);
 	if (status == EX_OK)
@@ -252,7 +259,7 @@ int main(int argc, char **argv)
 	}
 	kernel_print(options.verbose);
 	if (options.detach)
-		return detach(options.pin_dir);
+		return detach(options.shared.pin_dir);
 	status = start_config(options.shared.config_path, &config);
 	if (status != EX_OK)
 		return status;

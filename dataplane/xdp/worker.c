@@ -224,8 +224,7 @@ static u32 serve(struct worker *worker, struct queue *queue)
 
 /* --- The loop ------------------------------------------------------------------------- */
 
-/* Returns what came in; *unsent says whether something has yet to go out. */
-static u32 round_run(struct worker *worker, bool *unsent)
+u32 worker_round(struct worker *worker, bool *unsent)
 {
 	u32 count = 0;
 
@@ -266,7 +265,7 @@ static void *run(void *argument)
 		clock_step(worker);
 		if (likely(follow(worker))) {
 			beat(worker);
-			count = round_run(worker, &unsent);
+			count = worker_round(worker, &unsent);
 		}
 		if (unlikely(stop) && count == 0 && !unsent)
 			break;

@@ -46,6 +46,10 @@ static inline struct view *worker_current(const struct worker *worker)
 	return __atomic_load_n(&worker->current, __ATOMIC_ACQUIRE);
 }
 
+/* Its thread's work, once: moves what has come in. Returns how many frames that were; *unsent says
+ * whether something has yet to go out. */
+u32 worker_round(struct worker *worker, bool *unsent);
+
 /* Asks it to end when it has sent all that came; worker_join() waits until it has. */
 void worker_stop(struct worker *worker);
 void worker_join(struct worker *worker);

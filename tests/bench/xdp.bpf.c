@@ -85,6 +85,13 @@ int bench_floor(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
+/* Gives everything to the socket: tests/bench/af_xdp.c. */
+SEC("xdp")
+int bench_steer(struct xdp_md *ctx)
+{
+	return (int)bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_ABORTED);
+}
+
 SEC("xdp.frags")
 int bench_feed(struct xdp_md *ctx)
 {

@@ -3,29 +3,35 @@
 # The lab with the balancer on an interface of the kernel (net_af_packet, or an engine in the
 # kernel) in place of the demo's net_tap: to be sourced after topology.sh.
 
-# The wire between router and balancer: an interface of the balancer's kernel, addresses and
-# all. The router finds it by ARP and ND; only the VIPs' routes are static.
-lab_kernel_port() {
-	ip -n router link add to-lb mtu 1600 type veth peer up0 netns lb mtu 1600
+# lab_kernel_wire NAMESPACE NUMBER: between the router and an interface of a balancer's kernel,
+# addresses and all. The router finds it by ARP and ND.
+lab_kernel_wire() {
+	local name=$1 number=$2
+	ip -n router link add "to-$name" mtu 1600 type veth peer up0 netns "$name" mtu 1600
 	# What the router sends has to carry finished checksums: no NIC finishes them here.
-	lab_in router ethtool -K to-lb tx off >/dev/null
+	lab_in router ethtool -K "to-$name" tx off >/dev/null
 	ip -n router -batch - <<-END
-		address add 10.0.9.254/24 dev to-lb
-		address add 2001:db8:9::fe/64 dev to-lb nodad
-		link set to-lb up
+		address add 10.0.$number.254/24 dev to-$name
+		address add 2001:db8:$number::fe/64 dev to-$name nodad
+		link set to-$name up
 	END
-	ip -n lb -batch - <<-END
-		address add 10.0.9.1/24 dev up0
-		address add 2001:db8:9::1/64 dev up0 nodad
+	ip -n "$name" -batch - <<-END
+		address add 10.0.$number.1/24 dev up0
+		address add 2001:db8:$number::1/64 dev up0 nodad
 		link set up0 up
-		route add default via 10.0.9.254
-		route add default via 2001:db8:9::fe
+		route add default via 10.0.$number.254
+		route add default via 2001:db8:$number::fe
 	END
+	[[ $LAB_ENGINE == dpdk ]] || lab_native router "to-$name"
+}
+
+# The balancer's wire, and static routes of the VIPs there.
+lab_kernel_port() {
+	lab_kernel_wire lb 9
 	ip -n router -batch - <<-END
 		route add $LAB_VIP_V4/32 via 10.0.9.1
 		route add $LAB_VIP_V6/128 via 2001:db8:9::1
 	END
-	[[ $LAB_ENGINE == dpdk ]] || lab_native router to-lb
 }
 
 # lab_web_config SED-OPTIONS..: the demo's configuration, changed so, with its web services alone,

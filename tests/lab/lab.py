@@ -71,18 +71,19 @@ def wait_for(what, condition, seconds=PATIENCE_SECONDS):
 
 # --- the balancer ---
 
-def show(view):
-    return json.loads(run("shunt", "show", view, "--json"))
+def show(view, *options):
+    return json.loads(run("shunt", "show", view, "--json", *options))
 
 
-def explain(family, ports, service=TCP):
+def explain(family, ports, service=TCP, options=()):
     """What the running shuntd would do with a new flow from each port: port to name."""
     protocol, to = service
     packets = [f"{protocol} {bracket(family.source)}:{port} {bracket(family.vip)}:{to}"
                for port in ports]
     if not packets:
         return {}
-    answers = run("shunt", "explain", "--json", "-", text="\n".join(packets) + "\n").splitlines()
+    answers = run("shunt", "explain", "--json", *options, "-",
+                  text="\n".join(packets) + "\n").splitlines()
     expect(len(answers) == len(packets), f"{len(answers)} answers to {len(packets)} packets")
     return {port: backend_name(json.loads(line)["backend"]) for port, line in zip(ports, answers)}
 

@@ -31,8 +31,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MTU = 1600
 
 
-def config(engine="af_xdp"):
-    text = devices.CONFIG % ("uplink0", "uplink0", MTU, "auto", "")
+def config(engine="af_xdp", device="uplink0"):
+    text = devices.CONFIG % ("uplink0", device, MTU, "auto", "")
     return text.replace("dataplane:\n", f"dataplane:\n  engine: {engine}\n", 1) + devices.L2
 
 
@@ -463,7 +463,7 @@ class Faults(Case):
         log.close()
         self.balancer.ready()
         engine = self.balancer.show("engine")[0]
-        check(engine["engine"] == "xdp" and "`engine: auto`, and queue 0" in engine["why"], engine)
+        check(engine["engine"] == "xdp" and "DPDK, and queue 0" in engine["why"], engine)
         check(self.balancer.carrier()["by"] == "kernel", "the program carries")
         came = {}
         self.send(self.frames(100), came)
@@ -472,10 +472,23 @@ class Faults(Case):
         self.balancer.engine = self.balancer.start("shunt-dpdk")
         self.balancer.ready()
         engine = self.balancer.show("engine")[0]
-        check(engine["engine"] == "af_xdp" and "where sockets can be" in engine["why"], engine)
+        check(engine["engine"] == "af_xdp" and "sockets can be made" in engine["why"], engine)
         check(", copy" in engine["interfaces"][0]["state"], engine)
         text = run(f"{self.programs}/shunt", "show", "engine", "--run-dir", self.scratch + "/run")
         check("worker 0     socket, copy; steered 0," in text, text)
+        self.balancer.stop()
+        self.other_program("shunt-dpdk", "uplink0", "af_xdp", "no device is given to DPDK")
+        self.other_program("shunt-xdp", "net_null0,no-rx=1", "dpdk", "a device is given to DPDK")
+
+    def other_program(self, started, device, engine, why):
+        """Whichever is started becomes the one that the configuration's devices ask for."""
+        with open(self.balancer.config, "w", encoding="utf-8") as file:
+            file.write(config("auto", device))
+        self.balancer.engine = devices.Balancer.start(self.balancer, started)
+        shown = until(lambda: [e for e in self.balancer.show("engine") if e["forwards"]],
+                      "the engine forwards")[0]
+        check(shown["engine"] == engine and why in shown["why"], shown)
+        self.balancer.stop()
 
     def options_refused(self):
         for count in ("100", "64", "32768", "4096x", ""):

@@ -180,7 +180,7 @@ def no_tables_no_lockout():
     expect(status()["ports"][0]["kernel_name"] == "uplink0", f"{status()}")
     engine = lab.show("engine")[0]
     expect(engine["engine"] == "dpdk" and engine["forwards"] and engine["why"] ==
-           "`engine: auto`, and shunt-dpdk was started" and
+           "`engine: auto`, and a device is given to DPDK" and
            engine["interfaces"][0]["state"] == "DPDK polls net_tap", f"{engine}")
 
 

@@ -56,8 +56,6 @@ def stray_program(name):
 def bad_machines():
     refused("an interface that isn't there", "the kernel has no interface `up1`",
             config=other_config("absent", ("device: up0", "device: up1")))
-    refused("a device of DPDK's", "the kernel has no interface `net_tap0,iface=up0`", config=other_config(
-        "tap", ("engine: xdp", "engine: auto"), ("device: up0", 'device: "net_tap0,iface=up0"')))
     refused("another engine", "shunt-xdp is `engine: xdp`", status=WRONG_DATA,
             config=other_config("dpdk", ("engine: xdp", "engine: dpdk")))
     refused("a folder that keeps no maps", "has to be in a BPF file system", "--pin-dir",
@@ -189,6 +187,28 @@ def upgrades():
     expect(had == has, "a restart replaced the program")
 
 
+def tables_grow():
+    """Past what one chunk of the kernel's memory holds, in front of the tables in use; a restart goes on
+    with them."""
+    text = lab.config_read()
+    many = "".join(f"  - {{ name: more{i}, vip: 203.0.113.77, protocol: tcp, port: {1000 + i},\n"
+                   f"      backends: [ {{ address: 10.0.1.1, weight: {i + 1} }}, {{ address: 10.0.2.1 }} ] }}\n"
+                   for i in range(64))
+    def change():
+        epoch = lab.show("status")["epoch"]
+        lab.config_write(text.replace("services:\n", "services:\n" + many, 1))
+        lab.hang_up()
+        lab.wait_for("the larger tables", lambda: lab.show("status")["epoch"] > epoch)
+        lab.generation()
+    under_traffic("tables that grow", change)
+    had, has = under_traffic("a restart with them", restart)
+    expect(had == has, "a restart replaced the program")
+    served(23900, 5)
+    lab.config_write(text)
+    lab.hang_up()
+    under_traffic("and shrink", lab.generation)
+
+
 def other_version():
     """Which has a map of another shape."""
     def change():
@@ -284,7 +304,7 @@ def nothing_is_left():
 
 
 # From the third on they find shunt-xdp running.
-STEPS = [bad_machines, crashes, only_one, upgrades, other_version, interface_changes,
+STEPS = [bad_machines, crashes, only_one, upgrades, tables_grow, other_version, interface_changes,
          interface_returns, other_interfaces, nothing_is_left]
 
 

@@ -602,6 +602,23 @@ static void names(void **state)
 	assert_null(config_engine_name((enum config_engine)99));
 }
 
+static void devices_of_dpdk(void **state)
+{
+	static const char *const kernels[] = {"", "eth0", "enp59s0f0", "eth0.100", "netmaker"};
+	static const char *const dpdks[] = {"net_null0", "net_tap0,iface=lb0", "0000:3b:00.0",
+					    "3b:00.0", "net_af_xdp0,iface=eth0"};
+	struct config_dataplane dataplane = {.interfaces_count = 2};
+
+	for (size_t i = 0; i < ARRAY_LEN(kernels); i++) {
+		strcpy(dataplane.interfaces[1].device, kernels[i]);
+		assert_null(config_dpdk_interface(&dataplane));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(dpdks); i++) {
+		strcpy(dataplane.interfaces[1].device, dpdks[i]);
+		assert_ptr_equal(config_dpdk_interface(&dataplane), &dataplane.interfaces[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -618,6 +635,7 @@ int main(void)
 		cmocka_unit_test(seed_elsewhere),
 		cmocka_unit_test(load_failures),
 		cmocka_unit_test(names),
+		cmocka_unit_test(devices_of_dpdk),
 	};
 
 	return cmocka_run_group_tests(tests, folder_make, folder_remove);
