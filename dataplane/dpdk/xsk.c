@@ -17,6 +17,7 @@
 #include <xdp/xsk.h>
 
 #include "dataplane/kernel/steered.h"
+#include "dataplane/session/message.h"
 
 static struct {
 	const char *kernel_name; /* NULL: no interface is guarded */
@@ -63,7 +64,10 @@ int xsk_socket__create(struct xsk_socket **socket, const char *kernel_name, __u3
 	do
 		err = real(socket, kernel_name, queue, umem, rx, tx, &own);
 	while (steered_retry(err, &waited_ms));
-	if (!err)
+	if (err)
+		message("queue %u of %s has no AF_XDP socket (%s): %s", queue, kernel_name,
+			strerror(-err), steered_hint(err));
+	else
 		guard.sockets[queue] = *socket;
 	return err;
 }

@@ -38,6 +38,25 @@ bool steered_retry(int err, u32 *waited_ms)
 	return true;
 }
 
+const char *steered_hint(int err)
+{
+	switch (-err) {
+	case EAFNOSUPPORT:
+		return "this kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS): use `engine: xdp`";
+	case ENOBUFS:
+	case ENOMEM:
+		return "the limit for locked memory is too low (ulimit -l, LimitMEMLOCK=), or "
+		       "memory is short: raise it, give --buffers less, or use `engine: xdp`";
+	case EBUSY:
+		return "another program's AF_XDP socket is there: end that, or use `engine: xdp`";
+	case EPERM:
+	case EACCES:
+		return "run as root, or with CAP_NET_RAW";
+	default:
+		return "the device takes no AF_XDP socket: use `engine: xdp`";
+	}
+}
+
 u64 steered_starved(const struct steered *steered)
 {
 	struct xdp_statistics statistics = {0};

@@ -14,25 +14,6 @@
 
 #define KICKS_MAX 8 /* the kernel sends so many frames in one call as it likes */
 
-static const char *hint_of(int err)
-{
-	switch (-err) {
-	case EAFNOSUPPORT:
-		return "this kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS): use `engine: xdp`";
-	case ENOBUFS:
-	case ENOMEM:
-		return "the limit for locked memory is too low (ulimit -l, LimitMEMLOCK=), or "
-		       "memory is short: raise it, give --buffers less, or use `engine: xdp`";
-	case EBUSY:
-		return "another program's AF_XDP socket is there: end that, or use `engine: xdp`";
-	case EPERM:
-	case EACCES:
-		return "run as root, or with CAP_NET_RAW";
-	default:
-		return "the device takes no AF_XDP socket: use `engine: xdp`";
-	}
-}
-
 static int umem_create(struct queue *queue, struct buffers *buffers)
 {
 	const struct xsk_umem_config config = {
@@ -84,7 +65,7 @@ int queue_open(struct queue *queue, struct buffers *buffers, bool copy, const ch
 		err = socket_await(queue, buffers, first, copy);
 	if (err) {
 		queue->socket = NULL;
-		*hint = hint_of(err);
+		*hint = steered_hint(err);
 		return err;
 	}
 	queue->steered.fd = xsk_socket__fd(queue->socket);

@@ -14,6 +14,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 
 import af_xdp
 import devices
@@ -343,7 +344,36 @@ class Own(Case):
         self.own(config(), "for shunt's own mount a BPF file system", "--pin-dir", "/tmp/shunt")
 
 
-CASES = {"same": Same, "killed": Killed, "stopped": Stopped, "queue": Queue, "own": Own}
+class Refused(Case):
+    """What is in the way is told, and nothing changes."""
+
+    def said(self, pattern):
+        with open(self.scratch + "/shunt.yaml", "w", encoding="utf-8") as file:
+            file.write(config())
+        reply = subprocess.run([f"{self.programs}/shunt-dpdk", "-f", self.scratch + "/shunt.yaml",
+                                "--run-dir", self.scratch], capture_output=True, text=True,
+                               timeout=20, check=False)
+        check(reply.returncode == 69, f"exit status {reply.returncode}\n{reply.stderr}")
+        check(re.search("^shunt-dpdk: " + pattern, reply.stderr, re.M), reply.stderr)
+
+    def test(self):
+        before = "xdp" in run("ip", "link", "show", "uplink0")
+        other, _memory = af_xdp.socket_of_another()
+        self.said(r"queue 0 of uplink0 has no AF_XDP socket \(Device or resource busy\): another program's")
+        other.close()
+        check(not before and "xdp" not in run("ip", "link", "show", "uplink0"), "a program was left")
+        run(sys.executable, f"{af_xdp.HERE}/../lab/xdp_pass.py", "uplink0")
+        self.said("interface front0: another XDP program is on uplink0, alone: take it off")
+        os.unlink("/sys/fs/bpf/pass-uplink0")
+        self.balance()
+        self.balancer.by_socket()
+        self.said("another process looks after the tables in /sys/fs/bpf/shunt: end it first")
+        self.balancer.by_socket()
+        self.balancer.stop()
+
+
+CASES = {"same": Same, "killed": Killed, "stopped": Stopped, "queue": Queue, "own": Own,
+         "refused": Refused}
 
 if __name__ == "__main__":
     af_xdp.main(CASES)
