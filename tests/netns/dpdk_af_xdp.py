@@ -344,6 +344,10 @@ class Own(Case):
         self.own(config(), "for shunt's own mount a BPF file system", "--pin-dir", "/tmp/shunt")
 
 
+class Gone(Case, af_xdp.Gone):
+    """The same as shunt-xdp's: DPDK's sockets are dead as well, and the program has all of it."""
+
+
 class Refused(Case):
     """What is in the way is told, and nothing changes."""
 
@@ -373,7 +377,7 @@ class Refused(Case):
 
 
 CASES = {"same": Same, "killed": Killed, "stopped": Stopped, "queue": Queue, "own": Own,
-         "refused": Refused}
+         "gone": Gone, "refused": Refused}
 
 if __name__ == "__main__":
     af_xdp.main(CASES)
