@@ -45,7 +45,6 @@ struct steering {
 	struct view *views; /* newest first */
 	u32 looks;          /* at the sockets' statistics */
 	bool stopped;
-	char why[300];
 	int epoll_fd, timer_fd, links_fd;
 };
 
@@ -424,9 +423,7 @@ void steering_stop(struct steering *steering)
 void steering_end(struct steering *steering)
 {
 	engine_run(&steering->engine);
-	if (steering->engine.attached)
-		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
-			"off)");
+	engine_tell_end(&steering->engine);
 }
 
 static void fd_close(int fd)

@@ -334,3 +334,10 @@ void engine_run(struct engine *engine)
 	sweep(engine);
 	announce(engine);
 }
+
+void engine_tell_end(const struct engine *engine)
+{
+	if (engine->attached)
+		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
+			"off)");
+}

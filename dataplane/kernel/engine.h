@@ -69,6 +69,9 @@ bool engine_all_at(void *context, const struct attachment *attachment);
 /* What is due every ENGINE_LOOK_MS: follows the arena, adds up counters, sweeps the flow tables. */
 void engine_run(struct engine *engine);
 
+/* Says what goes on without this process. */
+void engine_tell_end(const struct engine *engine);
+
 /* Follows interfaces that have gone, come back, or changed. Returns whether shuntd has to be told. */
 bool engine_follow_links(struct engine *engine);
 

@@ -156,9 +156,7 @@ static int forward(struct program *program, const struct engine_options *options
 		workers_stop(&program->workers, &program->kernel);
 		engine_run(&program->engine); /* counts the last packets */
 	}
-	if (program->engine.attached)
-		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
-			"off)");
+	engine_tell_end(&program->engine);
 	session_close(session);
 	announcer_free(&program->engine.announcer);
 	return status;
