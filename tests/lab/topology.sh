@@ -213,14 +213,14 @@ lab_plug() {
 	END
 }
 
-# A service by UDP beside the web servers.
+# lab_who NAME..: a service by UDP beside the web servers.
 lab_who() {
 	local name
-	for name in b1 b2 b3; do
+	for name; do
 		lab_daemon "who-$name" "$name" /usr/bin/python3 -B "$lab_source/who.py" "$name" \
 			"$LAB_WHO_PORT" "$LAB_VIP_V4" "$LAB_VIP_V6"
 	done
-	for name in b1 b2 b3; do
+	for name; do
 		lab_wait 30 "who-$name" grep -q ready "$LAB_DIR/who-$name.log"
 	done
 }
