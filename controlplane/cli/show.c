@@ -147,9 +147,16 @@ static void show_engines(const json_t *engines)
 			       string_of(interface, "kernel_name"),
 			       *string_of(interface, "state") ? ": " : "",
 			       string_of(interface, "state"));
-		json_array_foreach(json_object_get(engine, "workers"), k,
-				   worker) if (may_have_socket(engine, worker))
-			show_carrier(worker);
+		json_array_foreach(json_object_get(engine, "workers"), k, worker)
+		{
+			if (may_have_socket(engine, worker))
+				show_carrier(worker);
+			else if (integer_of(worker, "lost") > 0)
+				printf("worker %-5lld %s; lost %lld that were in sockets of killed "
+				       "processes\n",
+				       integer_of(worker, "worker"), string_of(worker, "by"),
+				       integer_of(worker, "lost"));
+		}
 	}
 }
 

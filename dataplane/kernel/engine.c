@@ -26,6 +26,23 @@ static u64 now_ms(void)
 
 /* --- The beginning -------------------------------------------------------------------- */
 
+/* Whatever engine the process before was. */
+static void sockets_inherit(struct kernel *kernel, const struct hooks *hooks,
+			    const struct kernel_port *ports)
+{
+	for (u32 i = 0; i < hooks->count; i++) {
+		for (u32 queue = 0; queue < ports[i].queues_count; queue++) {
+			u64 lost = kernel_worker_inherit(kernel, ports[i].first_worker + queue);
+
+			if (lost > 0)
+				message("the process before was killed with %llu packet%s of queue "
+					"%u of %s in its socket",
+					(unsigned long long)lost, lost == 1 ? "" : "s", queue,
+					hooks->list[i].kernel_name);
+		}
+	}
+}
+
 int engine_prepare(struct kernel *kernel, const struct hooks *hooks,
 		   const struct config_dataplane *config, const char *pin_dir)
 {
@@ -48,6 +65,7 @@ int engine_prepare(struct kernel *kernel, const struct hooks *hooks,
 		message("begins without flows: the tables in %s are of another version, or of other "
 			"`flows:`, `flow_timeout:`, interfaces or receive queues",
 			pin_dir);
+	sockets_inherit(kernel, hooks, ports);
 	return 0;
 }
 
@@ -63,9 +81,11 @@ static void generation_report(const struct engine *engine)
 		return;
 	}
 	for (u32 i = 0; i < report->workers_count; i++) {
-		report_worker(report, i)->carrier = REPORT_CARRIER_KERNEL;
-		__atomic_store_n(&report_worker(report, i)->generation, engine->tables.generation,
-				 __ATOMIC_RELEASE);
+		struct report_worker *to = report_worker(report, i);
+
+		to->carrier = REPORT_CARRIER_KERNEL;
+		to->lost = engine->kernel->workers[i].lost;
+		__atomic_store_n(&to->generation, engine->tables.generation, __ATOMIC_RELEASE);
 	}
 }
 

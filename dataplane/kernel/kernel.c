@@ -194,8 +194,17 @@ static void control_write(struct kernel *kernel, const struct kernel_layout *lay
 		snprintf(control->pin_dir, sizeof(control->pin_dir), "%s",
 			 kernel->pin_dir ? kernel->pin_dir : "");
 	}
-	for (u32 i = 0; i < layout->workers_count; i++)
-		kernel->workers[i].steers = 0; /* to sockets that went with their process */
+}
+
+u64 kernel_worker_inherit(struct kernel *kernel, u32 worker)
+{
+	struct kernel_worker *shared = &kernel->workers[worker];
+	u64 lost = shared->steered - shared->taken;
+
+	shared->steers = 0;
+	shared->lost += lost;
+	shared->taken = shared->credit = shared->steered;
+	return lost;
 }
 
 /* The map has to hold the new interface before a packet is sent there; it refuses what takes no

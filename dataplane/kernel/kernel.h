@@ -50,6 +50,10 @@ int kernel_probe(void) __attribute__((warn_unused_result));
 int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
 	__attribute__((warn_unused_result));
 
+/* Ends what the process before has left of a worker's socket, which went with it: nothing is steered
+ * there. Returns how many frames were in it, by now counted as lost. */
+u64 kernel_worker_inherit(struct kernel *kernel, u32 worker);
+
 /* Lets go; what is pinned or attached stays. */
 void kernel_close(struct kernel *kernel);
 

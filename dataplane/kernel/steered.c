@@ -70,28 +70,12 @@ u64 steered_starved(const struct steered *steered)
 
 /* --- The program's side --------------------------------------------------------------- */
 
-/* The last process's buffers are gone with it, and the frames that were in them. */
-static void inherit(const struct steered *steered)
-{
-	struct kernel_worker *shared = steered->shared;
-	u64 lost = shared->steered - shared->taken;
-
-	if (lost > 0)
-		message("the process before was killed with %llu packet%s of queue %u of %s in its "
-			"socket",
-			(unsigned long long)lost, lost == 1 ? "" : "s", steered->number,
-			steered->hook->kernel_name);
-	shared->lost += lost;
-	shared->taken = shared->credit = shared->steered;
-}
-
 int steered_join(struct steered *steered, const struct kernel *kernel, u32 reserve)
 {
 	int map_fd = bpf_map__fd(kernel->skeleton->maps.sockets);
 	struct kernel_worker *shared = &kernel->workers[steered->worker];
 
 	steered->shared = shared;
-	inherit(steered);
 	shared->reserve = reserve;
 	shared->resume = reserve + steered->ring_size / 4;
 	shared->bytes_max = steered->bytes_max;

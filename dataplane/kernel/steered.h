@@ -32,8 +32,8 @@ bool steered_retry(int err, u32 *waited_ms);
 /* What to do where a socket can't be had. */
 const char *steered_hint(int err);
 
-/* Enters it into the program's map, without any credit; what the last process's buffers held is gone
- * with it, and said. `reserve`: buffers to be left to the driver. Returns 0 or -errno. */
+/* Enters it into the program's map, without any credit. `reserve`: buffers to be left to the driver.
+ * Returns 0 or -errno. */
 int steered_join(struct steered *steered, const struct kernel *kernel, u32 reserve)
 	__attribute__((warn_unused_result));
 
