@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import devices
@@ -322,6 +323,52 @@ class Killed(Case):
     rounds = tries = 0
 
 
+class Switched(Case):
+    """To the engine xdp and back, while frames come as fast as the wire takes them: nothing is
+    lost."""
+
+    ROUNDS = 3
+
+    def stream(self):
+        while not self.enough.is_set():
+            self.send(self.frames(64, self.sent), self.came)
+            self.sent += 64
+
+    def more(self):
+        """Waits until so many more have been sent."""
+        wanted = self.sent + 1000
+        until(lambda: self.sent > wanted, "frames are sent")
+
+    def switch(self, to):
+        self.balancer.stop()
+        self.more()
+        self.balancer.configure(to)
+        self.balancer.engine = self.balancer.start("shunt-dpdk")
+        self.balancer.said(f"engine {to} on")
+        self.more()
+
+    def to_sockets(self):
+        before = self.balancer.carrier()["steered"]
+        until(lambda: self.balancer.carrier()["steered"] > before + 1000, "the sockets get frames")
+
+    def test(self):
+        self.came, self.sent, self.enough = {}, 0, threading.Event()
+        self.balance()
+        sender = threading.Thread(target=self.stream)
+        sender.start()
+        try:
+            for _ in range(self.ROUNDS):
+                self.to_sockets()
+                self.switch("xdp")
+                self.switch("af_xdp")
+        finally:
+            self.enough.set()
+            sender.join()
+        self.balancer.ready()
+        self.all_came(self.came, self.sent)
+        check(self.balancer.carrier()["lost"] == 0, "frames were left in a socket")
+
+
 class Ports(Case):
     """In at one interface with two queues, out at another with one: a worker has sockets of both. It
     never sleeps here, for a change."""
@@ -528,7 +575,8 @@ class Faults(Case):
         self.auto()
 
 
-CASES = {"same": Same, "slow": Slow, "killed": Killed, "ports": Ports, "gone": Gone, "faults": Faults}
+CASES = {"same": Same, "slow": Slow, "killed": Killed, "switched": Switched,
+         "ports": Ports, "gone": Gone, "faults": Faults}
 
 
 def main(cases):
