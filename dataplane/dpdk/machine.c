@@ -4,12 +4,14 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dataplane/dpdk/cores.h"
@@ -340,6 +342,14 @@ void machine_ask(struct machine *machine)
 		machine->pages.free[kind] = 0;
 		machine->pages_refused[kind] = true;
 	}
+}
+
+void machine_prefer_node(int node)
+{
+	unsigned long nodes = 1ul << node;
+
+	/* A kernel that can't has one node. */
+	(void)syscall(SYS_set_mempolicy, MPOL_PREFERRED, &nodes, 8 * sizeof(nodes) + 1);
 }
 
 const struct machine_nic *machine_nic_at(const struct machine *machine, const char *address)

@@ -62,6 +62,9 @@ void machine_read(struct machine *machine, const char *root);
  * huge pages. */
 void machine_ask(struct machine *machine);
 
+/* Has this thread, and those that it makes, get memory of that node while there is any. */
+void machine_prefer_node(int node);
+
 /* Looks at an interface of the kernel's that is none of a PCI NIC, if it exists. */
 void machine_see_interface(struct machine *machine, const char *root, const char *interface);
 

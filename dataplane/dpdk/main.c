@@ -304,6 +304,8 @@ static int serve(const struct engine_options *own, const struct config_dataplane
 		return EX_OSERR;
 	}
 	status = plan_tell(&program);
+	if (program.plan.node != MACHINE_NO_NODE)
+		machine_prefer_node(program.plan.node);
 	if (status == EX_OK && !options->no_flows)
 		status = flows_create(config, program.plan.workers_count, &program.flows);
 	if (status == EX_OK)

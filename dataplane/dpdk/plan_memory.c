@@ -19,7 +19,7 @@ static u64 pages_for(u64 bytes, enum machine_page page)
 	return (bytes + page_bytes[page] - 1) / page_bytes[page];
 }
 
-/* Where the packets had best lie: at the NICs, else at the workers; nowhere in particular if these
+/* Where all of it had best lie: at the NICs, else at the workers; nowhere in particular if these
  * lie on several nodes, or the machine has only one. */
 static int node_choose(const struct plan *plan, const struct machine *machine)
 {
@@ -80,6 +80,14 @@ static void say_too_few(struct plan *plan, const struct machine *machine, u64 fr
 		 (unsigned long long)free, (unsigned long long)need, command);
 }
 
+/* Flows that lie in huge pages of the preferred node. */
+static u64 flows_2m_there(const struct plan *plan)
+{
+	if (plan->flows.page != MACHINE_PAGE_2M || plan->flows.node == MACHINE_NO_NODE)
+		return 0;
+	return pages_for(plan->flows.bytes, MACHINE_PAGE_2M);
+}
+
 /* DPDK takes packets' memory from that node if it can. */
 static void node_check(struct plan *plan, const struct machine *machine, u64 need_bytes)
 {
@@ -88,11 +96,14 @@ static void node_check(struct plan *plan, const struct machine *machine, u64 nee
 	u64 need = pages_for(need_bytes, packets->page), free = pages->free[packets->page];
 	char command[160];
 
+	if (packets->page == MACHINE_PAGE_2M)
+		free -= flows_2m_there(plan);
 	if (free >= need)
 		return;
 	need = pages_for(need_bytes, MACHINE_PAGE_2M);
 	command_format(machine, packets->node,
-		       pages->total[MACHINE_PAGE_2M] - pages->free[MACHINE_PAGE_2M] + need,
+		       pages->total[MACHINE_PAGE_2M] - pages->free[MACHINE_PAGE_2M] +
+			       flows_2m_there(plan) + need,
 		       command);
 	plan_say(&plan->warnings,
 		 "packets lie in the memory of other nodes too, because node %d has %llu free "
@@ -114,9 +125,7 @@ static void packets_place(struct plan *plan, const struct machine *machine, u64 
 		packets->page = MACHINE_PAGE_1G;
 	else
 		say_too_few(plan, machine, free_2m, need_2m, flows);
-	if (packets->page != MACHINE_PAGE_4K)
-		packets->node = node_choose(plan, machine);
-	if (packets->node != MACHINE_NO_NODE)
+	if (packets->node != MACHINE_NO_NODE && packets->page != MACHINE_PAGE_4K)
 		node_check(plan, machine, need_bytes);
 }
 
@@ -150,12 +159,16 @@ void plan_memory(struct plan *plan, const struct machine *machine, u64 packets_b
 	u64 flows_2m = pages_for(memory_huge_bytes(flows_bytes), MACHINE_PAGE_2M);
 	bool flows_huge = flows_2m > 0 && flows_2m <= free_2m;
 
+	plan->node = node_choose(plan, machine);
 	plan->flows = (struct plan_memory){
 		.bytes = flows_bytes,
 		.page = flows_huge ? MACHINE_PAGE_2M : MACHINE_PAGE_4K,
-		.node = MACHINE_NO_NODE,
+		.node = plan->node,
 	};
-	plan->packets = (struct plan_memory){.bytes = packets_bytes, .node = MACHINE_NO_NODE};
+	if (flows_huge && plan->node != MACHINE_NO_NODE &&
+	    flows_2m > machine->nodes[plan->node].pages.free[MACHINE_PAGE_2M])
+		plan->flows.node = MACHINE_NO_NODE;
+	plan->packets = (struct plan_memory){.bytes = packets_bytes, .node = plan->node};
 	packets_place(plan, machine, flows_huge ? free_2m - flows_2m : free_2m, flows_2m);
 	line_make(plan);
 }

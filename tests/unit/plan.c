@@ -416,6 +416,23 @@ static void test_pages_on_another_node(void **state)
 				    "hugepages-2048kB/nr_hugepages`");
 }
 
+static void test_flows_and_packets_on_one_node(void **state)
+{
+	struct scene *scene = *state;
+
+	pages_put(scene, PAGES_2M, 30, 41); /* 10 and 32 are wanted */
+	interface_add(scene, VFIO_NIC);
+	plan_with(scene, "6", 16 * MIB, 20 * MIB);
+	assert_int_equal(scene->plan.flows.node, 1);
+	assert_int_equal(scene->plan.packets.node, MACHINE_NO_NODE);
+	says(&scene->plan.warnings,
+	     "node 1 has 31 free pages of the 32 that they take; `echo 42 >");
+	pages_put(scene, PAGES_2M, 60, 9);
+	plan_with(scene, "6", 16 * MIB, 20 * MIB);
+	assert_int_equal(scene->plan.flows.page, MACHINE_PAGE_2M);
+	assert_int_equal(scene->plan.flows.node, MACHINE_NO_NODE);
+}
+
 static void test_pages_that_the_kernel_refuses(void **state)
 {
 	struct scene *scene = *state;
@@ -481,11 +498,17 @@ static void test_text(void **state)
 		"--log-level=*:warning --log-level=lib.eal:error --in-memory -a 0000:3b:00.0\n");
 }
 
+static void assert_json_integer(const json_t *object, const char *key, u64 value)
+{
+	assert_true(json_is_integer(json_object_get(object, key)));
+	assert_int_equal(json_integer_value(json_object_get(object, key)), value);
+}
+
 static void test_json(void **state)
 {
 	struct scene *scene = *state;
 	char text[16384];
-	json_t *json, *worker, *queue;
+	json_t *json, *worker, *queue, *memory;
 
 	plan_for(scene, "net_af_xdp0,iface=eth1,start_queue=1,queue_count=2", "2-4");
 	printed(scene, true, text, sizeof(text));
@@ -493,17 +516,17 @@ static void test_json(void **state)
 	assert_non_null(json);
 	assert_int_equal(json_array_size(json_object_get(json, "workers")), 2);
 	worker = json_array_get(json_object_get(json, "workers"), 1);
-	assert_int_equal(json_integer_value(json_object_get(worker, "core")), 3);
+	assert_json_integer(worker, "core", 3);
 	queue = json_array_get(json_object_get(worker, "queues"), 0);
-	assert_int_equal(json_integer_value(json_object_get(queue, "queue")), 2);
+	assert_json_integer(queue, "queue", 2);
 	assert_string_equal(json_string_value(json_object_get(queue, "interface")), "up0");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(json, "eal"), 0)),
 			    "--lcores=0@(0-1,4-15),1@2,2@3");
 	assert_int_equal(json_array_size(json_object_get(json, "warnings")),
 			 scene->plan.warnings.count);
-	assert_true(json_is_null(
-		json_object_get(json_object_get(json_object_get(json, "memory"), "packets"),
-				"node")));
+	memory = json_object_get(json, "memory");
+	assert_json_integer(json_object_get(memory, "packets"), "node", 0); /* eth1's */
+	assert_json_integer(json_object_get(memory, "packets"), "bytes", 16 * MIB);
 	json_decref(json);
 }
 
@@ -541,6 +564,7 @@ int main(void)
 		unit_test_between(test_pages_by_their_size),
 		unit_test_between(test_flows_take_pages_first),
 		unit_test_between(test_pages_on_another_node),
+		unit_test_between(test_flows_and_packets_on_one_node),
 		unit_test_between(test_pages_that_the_kernel_refuses),
 		unit_test_between(test_text),
 		unit_test_between(test_json),
