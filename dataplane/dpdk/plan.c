@@ -293,31 +293,73 @@ static bool is_worker(const struct plan *plan, u32 cpu)
 	return false;
 }
 
-/* What the main thread may run on: the cores that we were given, without the workers'. */
-static void main_choose(struct plan *plan, const struct machine *machine)
+/* Where all of it had best lie: at the NICs, else at the workers; nowhere in particular if these
+ * lie on several nodes, or the machine has only one. */
+static int node_choose(const struct plan *plan, const struct machine *machine)
 {
-	int beside[MACHINE_CPUS_MAX], given[MACHINE_CPUS_MAX];
-	u32 beside_count = 0, given_count = 0;
+	bool nodes[MACHINE_NODES_MAX];
+	int node = MACHINE_NO_NODE;
+
+	if (machine->nodes_count < 2)
+		return MACHINE_NO_NODE;
+	switch (plan_nic_nodes(plan, nodes)) {
+	case 0:
+		node = plan_worker_cpu(plan, machine, 0)->node;
+		for (u32 i = 1; i < plan->workers_count; i++)
+			if (plan_worker_cpu(plan, machine, i)->node != node)
+				return MACHINE_NO_NODE;
+		return node;
+	case 1:
+		while (!nodes[++node])
+			;
+		return node;
+	default:
+		return MACHINE_NO_NODE;
+	}
+}
+
+/* The cores that we were given, on one node or (MACHINE_NO_NODE) all, with those of the workers or
+ * without. */
+static u32 given_list(const struct plan *plan, const struct machine *machine, int node,
+		      bool with_workers, int list[static MACHINE_CPUS_MAX])
+{
+	u32 count = 0;
 
 	for (u32 cpu = 0; cpu < machine->cpus_end; cpu++) {
-		if (!machine->cpus[cpu].given)
-			continue;
-		given[given_count++] = (int)cpu;
-		if (!is_worker(plan, cpu))
-			beside[beside_count++] = (int)cpu;
+		const struct machine_cpu *each = &machine->cpus[cpu];
+
+		if (each->given && (node == MACHINE_NO_NODE || each->node == node) &&
+		    (with_workers || !is_worker(plan, cpu)))
+			list[count++] = (int)cpu;
 	}
-	if (beside_count > 0)
-		cores_format(beside, beside_count, plan->main_cpus);
-	else if (given_count > 0)
-		cores_format(given, given_count, plan->main_cpus);
-	else
-		strcpy(plan->main_cpus, "0");
-	if (beside_count == 0)
+	return count;
+}
+
+/* What the main thread may run on: cores that we were given, without the workers', and where the
+ * memory is, since DPDK has its own where that thread runs. */
+static void main_choose(struct plan *plan, const struct machine *machine)
+{
+	int list[MACHINE_CPUS_MAX];
+	u32 count = given_list(plan, machine, plan->node, false, list);
+
+	if (count == 0)
+		count = given_list(plan, machine, MACHINE_NO_NODE, false, list);
+	if (count == 0) {
+		count = given_list(plan, machine, MACHINE_NO_NODE, true, list);
+		if (count == 0)
+			list[count++] = 0;
+		cores_format(list, count, plan->main_cpus);
 		plan_say(&plan->warnings,
 			 "no core is left beside the workers', so that they share core%s %s with "
 			 "the main thread: name one core less in `workers:`, or give this process "
 			 "another one",
-			 given_count == 1 ? "" : "s", plan->main_cpus);
+			 count == 1 ? "" : "s", plan->main_cpus);
+	}
+	cores_format(list, count, plan->main_cpus);
+	plan->main_node = machine->cpus[list[0]].node;
+	for (u32 i = 1; i < count; i++)
+		if (machine->cpus[list[i]].node != plan->main_node)
+			plan->main_node = MACHINE_NO_NODE;
 }
 
 void plan_cores(struct plan *plan, const struct machine *machine, const struct ports *ports,
@@ -341,6 +383,7 @@ void plan_cores(struct plan *plan, const struct machine *machine, const struct p
 	else
 		choose_named(plan, machine, workers);
 	queues_share_out(plan, workers);
+	plan->node = node_choose(plan, machine);
 	main_choose(plan, machine);
 	plan_judge(plan, machine, workers);
 }

@@ -38,7 +38,8 @@ struct plan {
 	u32 workers_count;  /* of them in use: those that find queues, as far as is known */
 	char why[192];      /* these cores; empty where the configuration names them */
 	char main_cpus[CORES_TEXT_MAX];
-	int node; /* whose memory is preferred for all; MACHINE_NO_NODE */
+	int main_node; /* that all of these are on; MACHINE_NO_NODE: several */
+	int node;      /* whose memory is preferred for all; MACHINE_NO_NODE */
 	struct plan_memory packets, flows;
 	struct eal_line eal;
 	struct plan_says faults; /* that the start refuses to go on with */

@@ -19,31 +19,6 @@ static u64 pages_for(u64 bytes, enum machine_page page)
 	return (bytes + page_bytes[page] - 1) / page_bytes[page];
 }
 
-/* Where all of it had best lie: at the NICs, else at the workers; nowhere in particular if these
- * lie on several nodes, or the machine has only one. */
-static int node_choose(const struct plan *plan, const struct machine *machine)
-{
-	bool nodes[MACHINE_NODES_MAX];
-	int node = MACHINE_NO_NODE;
-
-	if (machine->nodes_count < 2)
-		return MACHINE_NO_NODE;
-	switch (plan_nic_nodes(plan, nodes)) {
-	case 0:
-		node = plan_worker_cpu(plan, machine, 0)->node;
-		for (u32 i = 1; i < plan->workers_count; i++)
-			if (plan_worker_cpu(plan, machine, i)->node != node)
-				return MACHINE_NO_NODE;
-		return node;
-	case 1:
-		while (!nodes[++node])
-			;
-		return node;
-	default:
-		return MACHINE_NO_NODE;
-	}
-}
-
 /* The command that makes so many pages. */
 static void command_format(const struct machine *machine, int node, u64 count, char out[static 160])
 {
@@ -80,36 +55,70 @@ static void say_too_few(struct plan *plan, const struct machine *machine, u64 fr
 		 (unsigned long long)free, (unsigned long long)need, command);
 }
 
-/* Flows that lie in huge pages of the preferred node. */
-static u64 flows_2m_there(const struct plan *plan)
+/* --- Nodes ---------------------------------------------------------------------------- */
+
+/* Pages of a node that the flows leave. */
+static u64 pages_left(const struct plan *plan, const struct machine *machine, int node,
+		      enum machine_page page)
 {
-	if (plan->flows.page != MACHINE_PAGE_2M || plan->flows.node == MACHINE_NO_NODE)
-		return 0;
-	return pages_for(plan->flows.bytes, MACHINE_PAGE_2M);
+	u64 free = machine->nodes[node].pages.free[page];
+
+	if (page != plan->flows.page || node != plan->flows.node)
+		return free;
+	return free - pages_for(plan->flows.bytes, page);
+}
+
+/* The command that makes a node have so many pages of 2 MiB left. */
+static void node_command_format(const struct plan *plan, const struct machine *machine, int node,
+				u64 bytes, char out[static 160])
+{
+	u64 left = pages_left(plan, machine, node, MACHINE_PAGE_2M);
+
+	command_format(machine, node,
+		       machine->nodes[node].pages.total[MACHINE_PAGE_2M] - left +
+			       pages_for(bytes, MACHINE_PAGE_2M),
+		       out);
+}
+
+/* What DPDK takes for itself has to come from the node of its main thread, where that is only one:
+ * else it aborts. */
+static bool main_node_suffices(const struct plan *plan, const struct machine *machine,
+			       enum machine_page page)
+{
+	return machine->nodes_count < 2 || plan->main_node == MACHINE_NO_NODE ||
+	       pages_left(plan, machine, plan->main_node, page) >= pages_for(EAL_OWN_BYTES, page);
+}
+
+static void say_main_node(struct plan *plan, const struct machine *machine)
+{
+	char command[160];
+
+	node_command_format(plan, machine, plan->main_node, EAL_OWN_BYTES, command);
+	plan_say(&plan->warnings,
+		 "packets lie in 4 KiB pages, because DPDK needs %llu free 2 MiB pages on node %d, "
+		 "where its main thread runs, and %llu are there; `%s` makes them",
+		 (unsigned long long)pages_for(EAL_OWN_BYTES, MACHINE_PAGE_2M), plan->main_node,
+		 (unsigned long long)pages_left(plan, machine, plan->main_node, MACHINE_PAGE_2M),
+		 command);
 }
 
 /* DPDK takes packets' memory from that node if it can. */
-static void node_check(struct plan *plan, const struct machine *machine, u64 need_bytes)
+static void node_check(struct plan *plan, const struct machine *machine)
 {
 	struct plan_memory *packets = &plan->packets;
-	const struct machine_pages *pages = &machine->nodes[packets->node].pages;
-	u64 need = pages_for(need_bytes, packets->page), free = pages->free[packets->page];
+	bool with_main = plan->main_node == packets->node || plan->main_node == MACHINE_NO_NODE;
+	u64 need_bytes = packets->bytes + (with_main ? EAL_OWN_BYTES : 0);
+	u64 need = pages_for(need_bytes, packets->page);
+	u64 left = pages_left(plan, machine, packets->node, packets->page);
 	char command[160];
 
-	if (packets->page == MACHINE_PAGE_2M)
-		free -= flows_2m_there(plan);
-	if (free >= need)
+	if (left >= need)
 		return;
-	need = pages_for(need_bytes, MACHINE_PAGE_2M);
-	command_format(machine, packets->node,
-		       pages->total[MACHINE_PAGE_2M] - pages->free[MACHINE_PAGE_2M] +
-			       flows_2m_there(plan) + need,
-		       command);
+	node_command_format(plan, machine, packets->node, need_bytes, command);
 	plan_say(&plan->warnings,
 		 "packets lie in the memory of other nodes too, because node %d has %llu free "
 		 "pages of the %llu that they take; `%s` makes them",
-		 packets->node, (unsigned long long)free,
-		 (unsigned long long)pages_for(need_bytes, packets->page), command);
+		 packets->node, (unsigned long long)left, (unsigned long long)need, command);
 	packets->node = MACHINE_NO_NODE;
 }
 
@@ -118,15 +127,19 @@ static void packets_place(struct plan *plan, const struct machine *machine, u64 
 	struct plan_memory *packets = &plan->packets;
 	u64 need_bytes = packets->bytes + EAL_OWN_BYTES;
 	u64 need_2m = pages_for(need_bytes, MACHINE_PAGE_2M);
+	u64 need_1g = pages_for(need_bytes, MACHINE_PAGE_1G);
 
-	if (need_2m <= free_2m)
+	if (need_2m <= free_2m && main_node_suffices(plan, machine, MACHINE_PAGE_2M))
 		packets->page = MACHINE_PAGE_2M;
-	else if (pages_for(need_bytes, MACHINE_PAGE_1G) <= machine->pages.free[MACHINE_PAGE_1G])
+	else if (need_1g <= machine->pages.free[MACHINE_PAGE_1G] &&
+		 main_node_suffices(plan, machine, MACHINE_PAGE_1G))
 		packets->page = MACHINE_PAGE_1G;
+	else if (need_2m <= free_2m)
+		say_main_node(plan, machine);
 	else
 		say_too_few(plan, machine, free_2m, need_2m, flows);
 	if (packets->node != MACHINE_NO_NODE && packets->page != MACHINE_PAGE_4K)
-		node_check(plan, machine, need_bytes);
+		node_check(plan, machine);
 }
 
 static void line_make(struct plan *plan)
@@ -159,7 +172,6 @@ void plan_memory(struct plan *plan, const struct machine *machine, u64 packets_b
 	u64 flows_2m = pages_for(memory_huge_bytes(flows_bytes), MACHINE_PAGE_2M);
 	bool flows_huge = flows_2m > 0 && flows_2m <= free_2m;
 
-	plan->node = node_choose(plan, machine);
 	plan->flows = (struct plan_memory){
 		.bytes = flows_bytes,
 		.page = flows_huge ? MACHINE_PAGE_2M : MACHINE_PAGE_4K,

@@ -100,11 +100,11 @@ static void test_auto_takes_cores_of_the_nics_node(void **state)
 	assert_string_equal(plan->why,
 			    " (auto: all that are isolated of node 1, where the NICs are, "
 			    "one hyperthread of each core)");
-	assert_string_equal(plan->main_cpus, "0-1,4-5,8-9,12-13");
+	assert_string_equal(plan->main_cpus, "4-5,12-13"); /* where the memory is */
 	assert_int_equal(plan->packets.page, MACHINE_PAGE_2M);
 	assert_int_equal(plan->packets.node, 1);
 	plan_eal_format(plan, line);
-	assert_string_equal(line, "--lcores=0@(0-1,4-5,8-9,12-13),1@6,2@7 --no-telemetry "
+	assert_string_equal(line, "--lcores=0@(4-5,12-13),1@6,2@7 --no-telemetry "
 				  "--log-level=pmd.net.tap:critical --log-level=*:warning "
 				  "--log-level=lib.eal:error --in-memory -a " VFIO_NIC);
 	for (u32 i = 0; i < plan->warnings.count; i++)
@@ -407,13 +407,36 @@ static void test_pages_on_another_node(void **state)
 {
 	struct scene *scene = *state;
 
-	pages_put(scene, PAGES_2M, 30, 10);
+	pages_put(scene, PAGES_2M, 10, 30);
 	plan_for(scene, VFIO_NIC, "6");
 	assert_int_equal(scene->plan.packets.page, MACHINE_PAGE_2M);
 	assert_int_equal(scene->plan.packets.node, MACHINE_NO_NODE);
-	says(&scene->plan.warnings, "node 1 has 10 free pages of the 32");
+	says(&scene->plan.warnings, "node 1 has 30 free pages of the 32");
 	says(&scene->plan.warnings, "`echo 32 > /sys/devices/system/node/node1/hugepages/"
 				    "hugepages-2048kB/nr_hugepages`");
+}
+
+/* DPDK would abort: its main thread has no core where the pages are, and takes its own memory where
+ * it runs. */
+static void test_pages_where_the_main_thread_is_not(void **state)
+{
+	struct scene *scene = *state;
+
+	isolate(scene, "4-7,12-15", "0-3,8-11");
+	pages_put(scene, PAGES_2M, 23, 40);
+	plan_for(scene, VFIO_NIC, "6");
+	assert_string_equal(scene->plan.main_cpus, "0-3,8-11");
+	assert_int_equal(scene->plan.packets.page, MACHINE_PAGE_4K);
+	says(&scene->plan.warnings,
+	     "DPDK needs 24 free 2 MiB pages on node 0, where its main thread runs, and 23 are "
+	     "there; `echo 24 > /sys/devices/system/node/node0/hugepages/hugepages-2048kB/"
+	     "nr_hugepages`");
+	/* Packets alone are 8 pages. */
+	pages_put(scene, PAGES_2M, 24, 8);
+	plan_with(scene, "6", 16 * MIB, 0);
+	assert_int_equal(scene->plan.packets.page, MACHINE_PAGE_2M);
+	assert_int_equal(scene->plan.packets.node, 1);
+	says_nothing_of(&scene->plan.warnings, "pages");
 }
 
 static void test_flows_and_packets_on_one_node(void **state)
@@ -489,12 +512,12 @@ static void test_text(void **state)
 		"core)\n"
 		"  worker 0: core 6, node 1, polls queue 0 of up0, queue 0 of up1\n"
 		"  worker 1: core 7, node 1, polls queue 1 of up0, queue 1 of up1\n"
-		"  main thread: sleeps on 0-5,8-13\n"
+		"  main thread: sleeps on 4-5,12-13\n"
 		"memory\n"
 		"  packets: 17 MB in 2 MiB pages of node 1\n"
 		"  flows: none\n"
 		"DPDK gets\n"
-		"  --lcores=0@(0-5,8-13),1@6,2@7 --no-telemetry --log-level=pmd.net.tap:critical "
+		"  --lcores=0@(4-5,12-13),1@6,2@7 --no-telemetry --log-level=pmd.net.tap:critical "
 		"--log-level=*:warning --log-level=lib.eal:error --in-memory -a 0000:3b:00.0\n");
 }
 
@@ -521,7 +544,7 @@ static void test_json(void **state)
 	assert_json_integer(queue, "queue", 2);
 	assert_string_equal(json_string_value(json_object_get(queue, "interface")), "up0");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(json, "eal"), 0)),
-			    "--lcores=0@(0-1,4-15),1@2,2@3");
+			    "--lcores=0@(0-1,8-11),1@2,2@3");
 	assert_int_equal(json_array_size(json_object_get(json, "warnings")),
 			 scene->plan.warnings.count);
 	memory = json_object_get(json, "memory");
@@ -564,6 +587,7 @@ int main(void)
 		unit_test_between(test_pages_by_their_size),
 		unit_test_between(test_flows_take_pages_first),
 		unit_test_between(test_pages_on_another_node),
+		unit_test_between(test_pages_where_the_main_thread_is_not),
 		unit_test_between(test_flows_and_packets_on_one_node),
 		unit_test_between(test_pages_that_the_kernel_refuses),
 		unit_test_between(test_text),
