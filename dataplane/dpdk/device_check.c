@@ -244,20 +244,3 @@ bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_byte
 	snprintf(text, text_bytes, "should read the capture %s: %s", path, strerror(errno));
 	return false;
 }
-
-/* --- PCI ------------------------------------------------------------------------------ */
-
-bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%.*s", device[2] == ':' ? "0000:" : "",
-		 (int)strcspn(device, ","), device);
-	if (access(path, F_OK) == 0)
-		return true;
-	snprintf(text, text_bytes,
-		 "should use the PCI device %s, which does not exist here; `dpdk-devbind.py "
-		 "--status-dev net` shows what does",
-		 device);
-	return false;
-}

@@ -17,6 +17,5 @@ bool device_check_af_xdp(const char *device, u32 mtu, char *text, size_t text_by
 bool device_check_vhost(const char *device, u32 mtu, char *text, size_t text_bytes);
 bool device_check_virtio_user(const char *device, u32 mtu, char *text, size_t text_bytes);
 bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_bytes);
-bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes);
 
 #endif

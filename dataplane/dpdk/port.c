@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "dataplane/dpdk/device_check.h"
-#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/eal_line.h"
 #include "dataplane/dpdk/lane.h"
 #include "dataplane/session/message.h"
 
@@ -81,10 +81,7 @@ static bool port_check(const struct port *port)
 	const char *device = port->config->device;
 	char text[512];
 
-	if (device[0] == '\0')
-		snprintf(text, sizeof(text),
-			 "has no `device:`, which tells shunt-dpdk what to open");
-	else if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
+	if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
 		return true;
 	message("interface %s %s", port->config->name, text);
 	return false;
@@ -121,16 +118,20 @@ static bool port_check_buffers(const struct ports *ports, const struct port *por
 	return false;
 }
 
-int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
+void ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
+{
+	*ports = (struct ports){.count = (u32)count, .node = SOCKET_ID_ANY};
+	for (size_t i = 0; i < count; i++)
+		port_prepare(&ports->list[i], &interfaces[i]);
+}
+
+int ports_check(const struct ports *ports)
 {
 	int err = 0;
 
-	*ports = (struct ports){.count = (u32)count};
-	for (size_t i = 0; i < count; i++) {
-		port_prepare(&ports->list[i], &interfaces[i]);
+	for (u32 i = 0; i < ports->count; i++)
 		if (!port_check(&ports->list[i]))
 			err = -ENODEV;
-	}
 	for (u32 i = 0; i < ports->count; i++)
 		if (!port_check_buffers(ports, &ports->list[i]))
 			err = -ENODEV;
@@ -163,13 +164,17 @@ static int pool_create(struct ports *ports)
 	u32 count = pool_count(ports, ports->workers_count);
 
 	ports->pool = rte_pktmbuf_pool_create("shunt", count, POOL_CACHE, PRIVATE_BYTES,
-					      (u16)data_room_bytes(ports), SOCKET_ID_ANY);
+					      (u16)data_room_bytes(ports), ports->node);
+	if (!ports->pool && ports->node != SOCKET_ID_ANY) { /* a preference */
+		ports->node = SOCKET_ID_ANY;
+		return pool_create(ports);
+	}
 	/* Taken from by the main thread alone, and without caches: see lane.h. */
 	if (ports->pool && ports_have_kernel(ports))
 		ports->kernel_pool =
 			rte_pktmbuf_pool_create_by_ops("shunt-kernel", KERNEL_FRAMES, 0,
 						       PRIVATE_BYTES, (u16)data_room_bytes(ports),
-						       SOCKET_ID_ANY, "ring_mp_sc");
+						       ports->node, "ring_mp_sc");
 	if (ports->pool && (ports->kernel_pool || !ports_have_kernel(ports)))
 		return 0;
 	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
@@ -287,15 +292,6 @@ static int port_open(struct port *port)
 
 /* --- Queues --------------------------------------------------------------------------- */
 
-void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes)
-{
-	if (port->kind->queues_option)
-		snprintf(out, out_bytes, "write `%s=%u` into its `device:`",
-			 port->kind->queues_option, workers_wanted);
-	else
-		snprintf(out, out_bytes, "the device has no more, so name fewer cores");
-}
-
 static int queues_learn(struct port *port)
 {
 	struct rte_eth_dev_info info;
@@ -309,26 +305,6 @@ static int queues_learn(struct port *port)
 	message("interface %s: the device `%s` has no queue to receive and send with",
 		port->config->name, port->config->device);
 	return -ENODEV;
-}
-
-/* What a device puts into a queue that nobody polls is lost, and nobody counts it. */
-static int queues_check(const struct ports *ports)
-{
-	int err = 0;
-
-	for (u32 i = 0; i < ports->count; i++) {
-		const struct port *port = &ports->list[i];
-
-		if (!port->kind->spreads_always || port->queues_max <= ports->workers_count)
-			continue;
-		message("interface %s: the device spreads packets over %u queues, but %u worker%s "
-			"would serve them: write `%s=%u`, or name %u cores in `workers:`",
-			port->config->name, port->queues_max, ports->workers_count,
-			ports->workers_count == 1 ? "" : "s", port->kind->queues_option,
-			ports->workers_count, port->queues_max);
-		err = -EINVAL;
-	}
-	return err;
 }
 
 /* One pair a port and worker: as many workers as the narrowest port has pairs. */
@@ -345,7 +321,7 @@ static int queues_share_out(struct ports *ports, u32 workers_wanted)
 		ports->workers_count = ports->list[i].queues_max;
 		ports->narrowest = &ports->list[i];
 	}
-	return err ? err : queues_check(ports);
+	return err;
 }
 
 /* --- Starting ------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct port_kind {
 
 	const char
 		*queues_option; /* of the device string, that says how many pairs it has; or NULL */
+	u16 queues_default;     /* pairs without that option; 0: only the open device tells */
 	bool spreads_always;    /* over all its queues, polled or not */
 
 	bool has_iface;         /* `iface=` names the kernel's interface that it stands on */
