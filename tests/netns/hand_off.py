@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import sys
-import time
 
 import restart
 import tap
@@ -21,7 +20,6 @@ from restart import CONFIG, SOURCE, VIP, clients, dataplane, expect, shunt, shun
 
 WHO_PORT = int(os.environ["LAB_WHO_PORT"])
 CONNECTIONS, FLOWS = restart.BATCH, 100  # TCP and UDP, new before each change
-PAUSE_S = 0.2                            # within which whatever is under way arrives
 LATE_S = 2                               # a datagram's answer that isn't there by then is lost
 CLONE_NEWNET = 0x40000000
 HEAD = f"""\
@@ -34,20 +32,9 @@ dataplane:
 services:
 """
 SERVICES = (("web", "tcp", 80), ("who", "udp", WHO_PORT))
-paused = False
 
 
 # --- The clients ---
-
-async def unpaused():
-    while paused:
-        await asyncio.sleep(0.01)
-
-
-class Connection(restart.Connection):
-    async def ask(self, reader, writer):
-        await unpaused()
-        await super().ask(reader, writer)
 
 
 class Flow(restart.Connection, asyncio.DatagramProtocol):
@@ -70,7 +57,7 @@ class Flow(restart.Connection, asyncio.DatagramProtocol):
         transport, _ = await loop.create_datagram_endpoint(
             lambda: self, local_addr=(SOURCE, self.port), remote_addr=(VIP, WHO_PORT))
         while not self.closing and not self.broken:
-            await unpaused()
+            await self.unpaused()
             self.asked += 1
             transport.sendto(str(self.asked).encode())
             due = loop.time() + LATE_S
@@ -87,7 +74,7 @@ def port_next():
 
 def flows_open():
     first = port_next()
-    return clients.start([Connection(first + i) for i in range(CONNECTIONS)] +
+    return clients.start([restart.Connection(first + i) for i in range(CONNECTIONS)] +
                          [Flow(first + CONNECTIONS + i) for i in range(FLOWS)])
 
 
@@ -133,20 +120,10 @@ class Wires:
 
     def lost(self):
         """Packets lost since this was asked last, and packets in all."""
-        global paused
-        paused = True
-        seen = [self.counts()]
-
-        def quiet():
-            time.sleep(PAUSE_S)
-            seen.append(self.counts())
-            return seen[-1] == seen[-2]
-        try:
-            wait_for("nothing is under way", quiet)
-        finally:
-            paused = False
-        asked, delivered = (now - then for now, then in zip(seen[-1], self.before))
-        self.before = seen[-1]
+        with clients.at_rest(self.counts) as seen:
+            pass
+        asked, delivered = (now - then for now, then in zip(seen, self.before))
+        self.before = seen
         return asked - delivered, asked
 
 
