@@ -249,25 +249,24 @@ void plan_say_surplus(struct plan_says *says, const struct cores *cores, u32 use
 		 narrowest->config->device, queues, hint);
 }
 
-/* What a device puts into a queue that nobody polls is lost, and nobody counts it. */
-static void spread_check(struct plan *plan, const struct plan_port *each)
+bool plan_polls_all(const struct port *port, u32 queues, u32 workers_count, char *text,
+		    size_t text_bytes)
 {
-	const struct port_kind *kind = each->port->kind;
-
-	if (!kind->spreads_always || each->queues <= plan->workers_count)
-		return;
-	plan_say(&plan->faults,
+	if (!port->kind->spreads_always || queues <= workers_count)
+		return true;
+	snprintf(text, text_bytes,
 		 "interface %s: the device spreads packets over %u queues, but %u worker%s would "
 		 "serve them: write `%s=%u`, or name %u cores in `workers:`",
-		 each->port->config->name, each->queues, plan->workers_count,
-		 plan->workers_count == 1 ? "" : "s", kind->queues_option, plan->workers_count,
-		 each->queues);
+		 port->config->name, queues, workers_count, workers_count == 1 ? "" : "s",
+		 port->kind->queues_option, workers_count, queues);
+	return false;
 }
 
 /* One pair a port and worker: as many workers as the narrowest port has pairs. */
 static void queues_share_out(struct plan *plan, const char *workers)
 {
 	const struct plan_port *narrowest = NULL;
+	char text[PLAN_SAYS_BYTES];
 
 	plan->workers_count = plan->cores.count;
 	for (u32 i = 0; i < plan->ports_count; i++) {
@@ -282,7 +281,9 @@ static void queues_share_out(struct plan *plan, const char *workers)
 		plan_say_surplus(&plan->warnings, &plan->cores, plan->workers_count,
 				 narrowest->port, narrowest->queues, workers);
 	for (u32 i = 0; i < plan->ports_count; i++)
-		spread_check(plan, &plan->ports[i]);
+		if (!plan_polls_all(plan->ports[i].port, plan->ports[i].queues, plan->workers_count,
+				    text, sizeof(text)))
+			plan_say(&plan->faults, "%s", text);
 }
 
 static bool is_worker(const struct plan *plan, u32 cpu)

@@ -65,6 +65,11 @@ void plan_say(struct plan_says *says, const char *format, ...)
 void plan_say_surplus(struct plan_says *says, const struct cores *cores, u32 used,
 		      const struct port *narrowest, u32 queues, const char *workers);
 
+/* Whether so many workers serve all queues over which the device spreads packets: what it puts into
+ * a queue that nobody polls is lost, and nobody counts it. If not, says so. */
+bool plan_polls_all(const struct port *port, u32 queues, u32 workers_count, char *text,
+		    size_t text_bytes);
+
 /* The nodes of the NICs; returns how many. */
 u32 plan_nic_nodes(const struct plan *plan, bool nodes[static MACHINE_NODES_MAX]);
 

@@ -22,6 +22,7 @@
 #include "dataplane/dpdk/device_check.h"
 #include "dataplane/dpdk/eal_line.h"
 #include "dataplane/dpdk/lane.h"
+#include "dataplane/dpdk/plan.h"
 #include "dataplane/session/message.h"
 
 #define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
@@ -307,6 +308,24 @@ static int queues_learn(struct port *port)
 	return -ENODEV;
 }
 
+/* Again, now that it is known how many workers the narrowest port has queues for. */
+static int queues_check(const struct ports *ports)
+{
+	char text[PLAN_SAYS_BYTES];
+	int err = 0;
+
+	for (u32 i = 0; i < ports->count; i++) {
+		const struct port *port = &ports->list[i];
+
+		if (plan_polls_all(port, port->queues_max, ports->workers_count, text,
+				   sizeof(text)))
+			continue;
+		message("%s", text);
+		err = -EINVAL;
+	}
+	return err;
+}
+
 /* One pair a port and worker: as many workers as the narrowest port has pairs. */
 static int queues_share_out(struct ports *ports, u32 workers_wanted)
 {
@@ -321,7 +340,7 @@ static int queues_share_out(struct ports *ports, u32 workers_wanted)
 		ports->workers_count = ports->list[i].queues_max;
 		ports->narrowest = &ports->list[i];
 	}
-	return err;
+	return err ? err : queues_check(ports);
 }
 
 /* --- Starting ------------------------------------------------------------------------- */

@@ -118,6 +118,13 @@ def test_start_follows(program):
     plan = compare(program, pcap, two, 0, found=1)
     check(plan["interfaces"][0]["queues"] is None and len(plan["workers"]) == 2, str(plan))
     print("ok: a start follows the plan", flush=True)
+    # What only the open device tells may leave another one's queues to nobody.
+    write("/run/plan.yaml", CONFIG % ("", pcap + '" }, { name: up1, device: "' + packet + ",qpairs=2", two))
+    check(len(plan_of(program, "/run/plan.yaml", 0)["workers"]) == 2, "the plan takes it for enough")
+    text, status = start(program, "/run/plan.yaml")
+    check(status == 69 and "interface up1: the device spreads packets over 2 queues, but 1 worker" in
+          text, "%s: %s" % (status, text))
+    print("ok: queues of nobody are found once devices are open", flush=True)
 
 
 def test_changes_nothing(program):
