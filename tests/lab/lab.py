@@ -19,6 +19,7 @@ DIR = os.environ["LAB_DIR"]
 CONFIG = os.environ["LAB_CONFIG"]
 ENGINE, DATAPLANE = os.environ["LAB_ENGINE"], os.environ["LAB_DATAPLANE"]
 IN_KERNEL = ENGINE != "dpdk"  # the program that forwards outlives its process, and so does the wire
+BY_SOCKETS = ENGINE.endswith("af_xdp")  # beside it, threads of the process forward
 BACKENDS = ["b1", "b2", "b3"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Long, as a machine may be loaded; a mutant that something waits for in vain has less.

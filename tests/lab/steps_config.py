@@ -25,6 +25,8 @@ def check(report):
 
 
 def refused(report):
+    # The last step's change has a generation to come, when its handshakes are over.
+    lab.wait_for("the tables have settled", lambda: not lab.show("status")["settling"])
     good, before = lab.config_read(), lab.generation()
     family = lab.FAMILIES[0]
     download = lab.Download(family, port_of(family, "b2", 22000))
