@@ -62,9 +62,14 @@ def land(first, families=None):
     return names
 
 
+def settled():
+    """The last change has no generation to come."""
+    lab.wait_for("the tables settle", lambda: not lab.show("status")["settling"])
+
+
 def quiet(seconds):
     """Nothing is published while nothing changes, though checks go on."""
-    lab.wait_for("the tables settle", lambda: not lab.show("status")["settling"])
+    settled()
     before, passed = lab.generation(), backend(lab.FAMILIES[0], "b1")["health"]["rise_count"]
     time.sleep(seconds)
     expect(lab.generation() == before, "a generation was published though nothing had changed")
@@ -168,6 +173,7 @@ def server_falls_silent():
 
 
 def reload_keeps():
+    settled()
     before = {f: backend(f, "b2")["health"]["since"] for f in lab.FAMILIES}
     text, generation = lab.config_read(), lab.generation()
     lab.config_write(text.replace("weight: 2 }", "weight: 4 }"))
