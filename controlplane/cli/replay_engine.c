@@ -14,6 +14,7 @@
 
 #include "controlplane/cli/replay.h"
 #include "dataplane/state/attach.h"
+#include "dataplane/state/beside.h"
 
 #define ATTACH_TIMEOUT_MS 30000
 
@@ -25,18 +26,9 @@ struct child {
 	const char *program;
 };
 
-/* The engine stands beside this program, or in the PATH. */
 static void exec_engine(const char *program, char *const arguments[])
 {
-	const char *slash = strrchr(program_invocation_name, '/');
-	char path[4096];
-
-	if (slash) {
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - program_invocation_name),
-			 program_invocation_name, program);
-		execv(path, arguments);
-	}
-	execvp(program, arguments);
+	beside_exec(program, arguments);
 	fprintf(stderr, "shunt: cannot start %s: %s; is it installed?\n", program, strerror(errno));
 	_exit(CLI_UNAVAILABLE);
 }

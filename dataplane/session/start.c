@@ -2,15 +2,14 @@
 #include "dataplane/session/start.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "dataplane/session/message.h"
+#include "dataplane/state/beside.h"
 
 int start_config(const char *path, struct config **config)
 {
@@ -33,7 +32,6 @@ int start_signals(void)
 
 int start_other(const char *program, const struct options *options)
 {
-	const char *slash = strrchr(program_invocation_name, '/');
 	char *arguments[] = {
 		(char *)(size_t)program,
 		"--config",
@@ -45,14 +43,8 @@ int start_other(const char *program, const struct options *options)
 		options->no_flows ? "--no-flows" : NULL,
 		NULL,
 	};
-	char path[PATH_MAX];
 
-	if (slash) {
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - program_invocation_name),
-			 program_invocation_name, program);
-		execv(path, arguments);
-	}
-	execvp(program, arguments);
+	beside_exec(program, arguments);
 	message("cannot start %s (%s): install it beside this program, or say by `engine:` which is "
 		"to forward",
 		program, strerror(errno));

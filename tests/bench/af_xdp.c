@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "dataplane/xdp/worker.h"
+#include "tests/bench/rounds.h"
 #include "tests/bench/scene.h"
 #include "tests/bench/xdp_bench.skel.h"
 
@@ -30,7 +31,6 @@
 #define FLOWS_WARM (1u << 10)
 #define BATCH 128 /* a veth's ring takes 256 */
 #define ROUND_BATCHES 80
-#define ROUNDS 40
 
 struct row {
 	const char *name;
@@ -217,19 +217,6 @@ static double row_run(struct row *row, struct worker *worker, const struct scene
 	return (double)ns / (ROUND_BATCHES * BATCH);
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *list)
-{
-	qsort(list, ROUNDS, sizeof(*list), compare);
-	return (list[ROUNDS / 2 - 1] + list[ROUNDS / 2]) / 2;
-}
-
 static void row_print(const struct row *row, const struct row *floor)
 {
 	double ns[ROUNDS], added[ROUNDS];
@@ -237,8 +224,9 @@ static void row_print(const struct row *row, const struct row *floor)
 	memcpy(ns, row->ns, sizeof(ns));
 	for (u32 i = 0; i < ROUNDS; i++)
 		added[i] = row->ns[i] - floor->ns[i];
-	printf("%s\"%s\": {\"ns_median\": %.1f, ", row == floor ? "" : ", ", row->name, median(ns));
-	printf("\"ns_min\": %.1f, \"added_ns\": %.1f}", ns[0], median(added));
+	printf("%s\"%s\": {\"ns_median\": %.1f, ", row == floor ? "" : ", ", row->name,
+	       rounds_median(ns));
+	printf("\"ns_min\": %.1f, \"added_ns\": %.1f}", ns[0], rounds_median(added));
 }
 
 int main(void)

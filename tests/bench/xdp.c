@@ -15,6 +15,7 @@
 #include "bpf/shunt.skel.h"
 #include "dataplane/core/csum.h"
 #include "dataplane/kernel/kernel.h"
+#include "tests/bench/rounds.h"
 #include "tests/bench/scene.h"
 #include "tests/bench/xdp_bench.skel.h"
 #include "tests/bench/xdp_feed.h"
@@ -23,7 +24,6 @@
 #define BACKENDS 100 /* of each service; they share one table */
 #define FLOWS_BITS 20
 #define FRESH_EVERY 10
-#define ROUNDS 40
 #define REPEAT 50000
 #define WARM_UP 50        /* times REPEAT: every flow is in its table */
 #define WARM_UP_FRESH 150 /* the same, and with new flows LRU_HASH is full and evicts */
@@ -198,19 +198,6 @@ static u32 row_run(struct row *row, u32 repeat)
 	return ns;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *list)
-{
-	qsort(list, ROUNDS, sizeof(*list), compare);
-	return (list[ROUNDS / 2 - 1] + list[ROUNDS / 2]) / 2;
-}
-
 /* The median of the rounds' ratios between two rows. */
 static double paired(const struct row *row, const struct row *floor)
 {
@@ -218,7 +205,7 @@ static double paired(const struct row *row, const struct row *floor)
 
 	for (u32 i = 0; i < ROUNDS; i++)
 		ratios[i] = row->ns[i] / floor->ns[i];
-	return median(ratios);
+	return rounds_median(ratios);
 }
 
 static void print(void)
@@ -229,7 +216,7 @@ static void print(void)
 	for (size_t i = 0; i < ROWS; i++) {
 		memcpy(sorted[i], rows[i].ns, sizeof(sorted[i]));
 		printf("%s\"%s\": {\"ns_median\": %.1f, ", i ? ", " : "", rows[i].name,
-		       median(sorted[i]));
+		       rounds_median(sorted[i]));
 		printf("\"ns_min\": %.1f, \"of_floor\": %.3f}", sorted[i][0],
 		       paired(&rows[i], &rows[0]));
 	}
