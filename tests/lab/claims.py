@@ -52,6 +52,8 @@ def expect_carets(text, words):
 def balance(before):
     """Frames on the wire, which is as old as the dataplane, against verdicts since then, and all
     verdicts against the services' own counters, once everything is at rest."""
+    before = before or lab.start.verdicts
+
     def balanced():
         wire, now = lab.wire(), lab.verdicts()
         since = {action: count - before.get(action, 0) for action, count in now.items()}
