@@ -45,6 +45,7 @@ plug() {
 config() {
 	sed -e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" -e '/name: who4/,$d' \
 		-e '/workers: /d' -e '/mac: /d' -e '/exception: /d' -e 's/mtu: 1504/mtu: 1600/' \
+		-e 's/interval: 300ms, timeout: 300ms/interval: 1s, timeout: 1s/' \
 		-e "s/net_tap0,iface=lb0/$1/" "$here/../lab/shunt.yaml"
 }
 
@@ -75,6 +76,10 @@ demo() {
 	lab_who b1 b2 b3
 	lab_balancer
 	python3 -B "$here/../lab/steps.py" --ci
+	for program in shunt-dpdk shuntd; do
+		kill "$(<"$LAB_DIR/$program.pid")"
+		tail --pid "$(<"$LAB_DIR/$program.pid")" -f /dev/null
+	done
 }
 
 "$@"
