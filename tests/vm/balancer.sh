@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
 # shunt-dpdk on the guest's second NIC, in the demo's lab on the machine (lab.sh): for checks, sourced
-# after check.sh. What is typed here is what docs/deploy-vm.md says.
+# after check.sh.
 NIC=0000:00:11.0
 trap 'balancer_tell $?' EXIT
 
@@ -18,13 +18,19 @@ balancer_tell() {
 	echo "$reason"
 }
 
+# typed COMMAND..: runs what docs/deploy-vm.md tells to type.
+typed() {
+	grep -qxF "$*" "$TREE/docs/deploy-vm.md" || fail "docs/deploy-vm.md does not say: $*"
+	"$@"
+}
+
 # balancer_bind DRIVER: takes the NIC from the kernel; huge pages are there.
 balancer_bind() {
-	modprobe "$1"
-	dpdk-devbind.py --force --bind="$1" "$NIC"
+	typed modprobe "$1"
+	typed dpdk-devbind.py --force --bind="$1" "$NIC"
 	[[ $(readlink "/sys/bus/pci/devices/$NIC/driver") == */"$1" ]] ||
 		fail "$NIC does not take the driver $1"
-	sysctl -q vm.nr_hugepages=192
+	typed sysctl vm.nr_hugepages=192
 }
 
 # balancer_start SED..: both programs, on the demo's web services, changed so.
@@ -44,11 +50,11 @@ balancer_start() {
 # The same NIC is the guest's own: its kernel's interface there is the exception port, which keeps its
 # addresses and routes over a restart.
 balancer_address() {
-	ip address add 10.0.8.1/24 dev uplink0
-	ip address add 2001:db8:8::1/64 dev uplink0 nodad
-	ip link set uplink0 up
-	ip route add default via 10.0.8.254
-	ip -6 route add default via 2001:db8:8::fe
+	typed ip address add 10.0.8.1/24 dev uplink0
+	typed ip link set uplink0 up
+	typed ip route add default via 10.0.8.254
+	typed ip address add 2001:db8:8::1/64 dev uplink0 nodad
+	typed ip -6 route add default via 2001:db8:8::fe
 }
 
 balancer_pinged() {
@@ -103,6 +109,9 @@ balancer_undisturbed() {
 # balancer_check DRIVER: the NIC by this driver, with one queue, whose worker has the isolated CPU 1,
 # then with two.
 balancer_check() {
+	local parameters
+	parameters=$(grep '^isolcpus=' "$TREE/docs/deploy-vm.md")
+	[[ " $(</proc/cmdline) " == *" $parameters "* ]] || fail "the guest was not booted with $parameters"
 	balancer_bind "$1"
 	balancer_start ''
 	grep -q '1 worker on core 1 (auto: all that are isolated)' /run/shunt-dpdk.log ||
