@@ -56,6 +56,7 @@ def expect_carets(text, words):
 def books(before):
     """Frames on the wire, which is as old as the dataplane; verdicts since then; all verdicts to
     forward and the services' own counters."""
+    before = before or lab.start.verdicts
     wire, now = lab.wire(), lab.verdicts()
     since = {action: count - before.get(action, 0) for action, count in now.items()}
     return {"arrived": wire["tx"]["packets"], "left": wire["rx"]["packets"],

@@ -25,6 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Long, as a machine may be loaded; a mutant that something waits for in vain has less.
 PATIENCE_SECONDS = int(os.environ.get("LAB_PATIENCE_SECONDS", "60"))
 
+SLOW_SECONDS = 32  # that a download takes until it is told to finish
+
 TCP, UDP = ("tcp", 80), ("udp", int(os.environ["LAB_WHO_PORT"]))
 
 Family = namedtuple("Family", "name service encapsulation source vip")
@@ -168,7 +170,23 @@ def wire():
     is what that receives, `rx` what it sends."""
     name = os.environ.get("LAB_WIRE", "lb0")
     link = json.loads(run("ip", "-n", "router", "-s", "-j", "link", "show", name))[0]
-    return link["stats64"]
+    return {way: {what: count - start.wire.get(way, {}).get(what, 0)
+                  for what, count in counts.items()} for way, counts in link["stats64"].items()}
+
+
+class start:  # pylint: disable=invalid-name
+    """What wire and balancer had counted before the first step."""
+    wire = {}
+    verdicts = Counter()
+
+
+def count_from_now():
+    """For a wire that is older than the dataplane, and has carried what nobody took."""
+    def at_rest():
+        before = wire(), verdicts()
+        time.sleep(0.5)
+        return before if before == (wire(), verdicts()) else None
+    start.wire, start.verdicts = wait_for("the wire is at rest", at_rest)
 
 
 # --- the client ---
@@ -242,7 +260,8 @@ class Talk:
 class Download:
     """A slow download of /large from one source port, until it is told to finish."""
 
-    def __init__(self, family, port, rate=1_000_000):
+    def __init__(self, family, port):
+        rate = large_file()["bytes"] // SLOW_SECONDS
         command = inside("client", sys.executable, "-B", f"{HERE}/load.py", "download",
                          family.source, family.vip, str(port), "/large", str(rate))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from chi_square import p_value
 from claims import balance, connect, spell, tally
 from report import expect
 
-CONNECTIONS = 1200  # of each family
+CONNECTIONS = int(os.environ.get("LAB_CONNECTIONS", "1200"))  # of each family
 FIRST_PORT = 10000
 FETCH_PORT = 9000
 TALKERS = 150

@@ -12,9 +12,10 @@
 #
 # The router sends the VIPs to the lb and knows nothing of backends' VIPs, which stand on their
 # loopback. lb0 is the kernel's end of shunt-dpdk's net_tap device: a wire whose other end is
-# the balancer itself. For an engine in the kernel (LAB_ENGINE: xdp, af_xdp, and dpdk-af_xdp, which is
-# shunt-dpdk over net_af_xdp) it is an ordinary wire to the interface `uplink0` in lb. Wires behind the router carry 1600 bytes, so that a wrapped full packet
-# of the client's 1500 fits.
+# the balancer itself. With LAB_DEVICE, another device of DPDK's in a guest (tests/vm), it is that one's
+# other end, with the router from the start. For an engine in the kernel (LAB_ENGINE: xdp, af_xdp, and
+# dpdk-af_xdp, which is shunt-dpdk over net_af_xdp) it is an ordinary wire to the interface `uplink0` in
+# lb. Wires behind the router carry 1600 bytes, so that a wrapped full packet of the client's 1500 fits.
 
 export LAB_ENGINE=${LAB_ENGINE:-dpdk}
 LAB_DATAPLANE=shunt-dpdk
@@ -176,7 +177,7 @@ lab_backends_start() {
 # The demo's three, with a file that takes a while.
 lab_backends() {
 	mkdir "$LAB_DIR/www"
-	head -c 32M /dev/urandom >"$LAB_DIR/www/large"
+	head -c "${LAB_LARGE:-32M}" /dev/urandom >"$LAB_DIR/www/large"
 	lab_backends_start b1 b2 b3
 }
 
@@ -200,7 +201,7 @@ lab_wire() {
 # Where the cable ends at the router. shunt-dpdk's device is in the balancer's namespace when it is
 # born; once it is started, its kernel end goes where the cable would go.
 lab_plug() {
-	[[ $LAB_ENGINE != dpdk ]] || ip -n lb link set lb0 netns router
+	[[ $LAB_ENGINE != dpdk || -n ${LAB_DEVICE:-} ]] || ip -n lb link set lb0 netns router
 	ip -n router -batch - <<-END
 		link set lb0 address $LAB_LB0_MAC mtu 1600
 		address add 192.0.2.1/24 dev lb0
@@ -241,7 +242,7 @@ lab_engine() {
 # Another dataplane in place of the last. A device that ends with its program is plugged in anew.
 lab_dataplane() {
 	lab_engine
-	[[ $LAB_ENGINE != dpdk ]] || lab_plug
+	[[ $LAB_ENGINE != dpdk || -n ${LAB_DEVICE:-} ]] || lab_plug
 }
 
 # At most two workers, so that some of the machine is left to the servers and their client.
@@ -261,6 +262,9 @@ lab_balancer() {
 			-e 's/mtu: 1504/mtu: 1600/' -e '/workers: /d'
 			-e "s/^dataplane:/&\n  engine: ${LAB_ENGINE%-af_xdp}/")
 		[[ $LAB_ENGINE == dpdk* ]] || wire+=(-e '/device: /d')
+	elif [[ -n ${LAB_DEVICE:-} ]]; then
+		wire=(-e "s/net_tap0,iface=lb0/$LAB_DEVICE/" -e 's/mtu: 1504/mtu: 1600/' -e '/workers: /d'
+			-e 's/interval: 300ms, timeout: 300ms/interval: 1s, timeout: 1s/')
 	fi
 	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
 		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \

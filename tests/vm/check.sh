@@ -25,7 +25,7 @@ until_succeeds() {
 host() {
 	local line status count
 	exec 7<>"$TALK"
-	echo "host $*" >&7
+	printf 'host %q\n' "$*" >&7 # one line, whatever is in it
 	read -r -u 7 status count
 	while ((count-- > 0)); do
 		IFS= read -r -u 7 line

@@ -20,17 +20,18 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 QEMU = "qemu-system-x86_64"
-TAP = "tap0"
+TAPS = ["tap0", "tap1"]  # the other ends of eth0 and eth1
+MACS = ["02:00:00:00:77:00", "02:00:00:00:01:02"]  # the latter is the lab's LAB_LB_MAC
 ADDRESSES = {"HOST_V4": "10.77.0.1", "GUEST_V4": "10.77.0.2",
              "HOST_V6": "fd77::1", "GUEST_V6": "fd77::2"}
 MODULES = ["virtio_pci", "virtiofs", "overlay", "virtio_net", "tun"]
 
 # What a check can ask for in its line `# boot: WORD..`: kernel parameters, QEMU's arguments, what
-# is added to the NIC.
+# is added to eth1.
 BOOTS = {
-    "iommu": ("intel_iommu=on iommu=pt", ["-device", "intel-iommu,intremap=off"],
+    "iommu": ("intel_iommu=on iommu=pt", ["-device", "intel-iommu,intremap=on"],
               ",iommu_platform=on"),
-    "isolated": ("isolcpus=1 nohz_full=1 rcu_nocbs=1", [], ""),
+    "isolated": ("isolcpus=1 nohz_full=1 rcu_nocbs=1 irqaffinity=0", [], ""),
     "queues2": ("", [], ",mq=on,vectors=6"),
     "nodes2": ("", [], ""),
 }
@@ -132,18 +133,22 @@ class Machine:
             extra += BOOTS[word][1]
             nic += BOOTS[word][2]
         queues = ",queues=2" if "queues2" in self.words else ""
+        # IOMMU first: it is there for what comes after it.
+        for number, (tap, of_net, of_nic) in enumerate(zip(TAPS, ("", queues), ("", nic))):
+            extra += [
+                "-netdev", f"tap,id=nic{number},ifname={tap},script=no,downscript=no{of_net}",
+                "-device", f"virtio-net-pci,netdev=nic{number},addr={0x10 + number:#x}," +
+                f"mac={MACS[number]},disable-legacy=on,romfile={of_nic}"]
         self.talk, theirs = socket.socketpair()
         command = [
             QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MIB), *self._memory(2 if "nodes2" in self.words else 1),
             "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
-            *extra,
             "-serial", f"file:{self.folder}/console.log",
             "-chardev", f"socket,id=talk,fd={theirs.fileno()}", "-serial", "chardev:talk",
             "-chardev", f"socket,id=root,path={self.folder}/root.sock",
             "-device", "vhost-user-fs-pci,chardev=root,tag=machine",
-            "-netdev", f"tap,id=nic,ifname={TAP},script=no,downscript=no" + queues,
-            "-device", f"virtio-net-pci,netdev=nic,disable-legacy=on,romfile={nic}",
+            *extra,
             "-kernel", f"{self.kernel}/vmlinux", "-initrd", f"{self.folder}/initrd.cpio",
             "-append", " ".join(parameters),
         ]
@@ -151,10 +156,13 @@ class Machine:
         theirs.close()
 
     def _address_tap(self):
-        self._await(lambda: TAP in (name for _, name in socket.if_nameindex()), TAP)
-        run("ip", "address", "add", f"{ADDRESSES['HOST_V4']}/24", "dev", TAP)
-        run("ip", "address", "add", f"{ADDRESSES['HOST_V6']}/64", "dev", TAP, "nodad")
-        run("ip", "link", "set", TAP, "up")
+        def there():
+            return set(TAPS) <= {name for _, name in socket.if_nameindex()}
+
+        self._await(there, "QEMU's tap devices")
+        run("ip", "address", "add", f"{ADDRESSES['HOST_V4']}/24", "dev", TAPS[0])
+        run("ip", "address", "add", f"{ADDRESSES['HOST_V6']}/64", "dev", TAPS[0], "nodad")
+        run("ip", "link", "set", TAPS[0], "up")
 
     def lines(self, deadline):
         """What the guest says, line by line, until it ends or the deadline comes."""
@@ -172,7 +180,10 @@ class Machine:
                     yield line.decode("utf-8", "replace").rstrip("\r")
 
     def say(self, text):
-        self.talk.sendall(text.encode())
+        try:
+            self.talk.sendall(text.encode())
+        except BrokenPipeError:
+            pass  # it has ended, which lines() tells
 
     def tail(self, name, lines=25):
         """The end of a log: console, qemu or virtiofsd."""
