@@ -366,14 +366,13 @@ __attribute__((noinline)) int stage_steer(struct xdp_md *ctx, struct scratch *s,
 	struct kernel_worker *worker;
 	u32 number;
 
-	if (!s || !s->own_queue || s->frame_bytes > KERNEL_STEERED_BYTES_MAX ||
-	    (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data)
+	if (!s || !s->own_queue || (u64)s->frame_bytes != (u64)ctx->data_end - (u64)ctx->data)
 		return 0;
 	if (verdict != VERDICT_UNDECIDED && verdict != VERDICT_ICMP && verdict != VERDICT_FRAGMENT)
 		return 0;
 	number = s->worker;
 	worker = bpf_map_lookup_elem(&workers, &number);
-	if (!worker)
+	if (!worker || s->frame_bytes > worker->bytes_max)
 		return 0;
 	s->fell_back = !worker_ready(worker, s->now_ms);
 	if (unlikely(s->fell_back) ||

@@ -188,6 +188,15 @@ int prefix_parse(const char *text, struct config_prefix *prefix)
 const char *prefix_format(const struct config_prefix *prefix, char out[static PREFIX_TEXT_MAX]);
 struct addr prefix_first(const struct config_prefix *prefix);
 
+/* Copies the value of an option such as "iface" out of a DPDK device string; empty where it isn't
+ * given. */
+void config_device_option(const char *device, const char *option, char *out, size_t out_bytes);
+
+/* The kernel's interface that the engines in the kernel take for this one, or what stands in that place:
+ * what DPDK's net_af_xdp and net_af_packet would stand on, else its `device`, else its `name`. */
+void config_kernel_name(const struct config_interface *interface,
+			char out[static CONFIG_DEVICE_MAX + 1]);
+
 /* The names that stand in a file; NULL for a value that has none. */
 const char *config_encapsulation_name(enum config_encapsulation encapsulation);
 const char *config_hash_name(enum config_hash hash);

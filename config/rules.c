@@ -100,9 +100,10 @@ void rule_dataplane(struct report *report, const struct node *map, void *object)
 	for (size_t i = 0; i < dataplane->interfaces_count; i++, item = item->next) {
 		const struct config_interface *interface = &dataplane->interfaces[i];
 		const char *key = interface->device[0] ? "device" : "name";
+		char name[CONFIG_DEVICE_MAX + 1];
 
-		if (bad(item, key) ||
-		    kernel_name(interface->device[0] ? interface->device : interface->name))
+		config_kernel_name(interface, name);
+		if (bad(item, key) || kernel_name(name))
 			continue;
 		report_error(
 			report, place_of(item, key),

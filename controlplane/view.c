@@ -75,13 +75,17 @@ static json_t *dataplanes_view(const struct control *control)
 /* --- Engines ------------------------------------------------------------------------- */
 
 /* What moves packets under an engine. Its process, or what that has left in the kernel. */
-static const char *carrier_of(const char *engine)
+static const char *carrier_of(const char *engine, const struct report *report)
 {
 	if (strcmp(engine, "xdp") == 0)
 		return "the program in the kernel, also while shunt-xdp is away";
 	if (strcmp(engine, "af_xdp") == 0)
 		return "workers with AF_XDP sockets; what they have no room or time for, and all "
 		       "while shunt-xdp is away, by the program in the kernel";
+	if (report && __atomic_load_n(&report_worker(report, 0)->carrier, __ATOMIC_RELAXED) !=
+			      REPORT_CARRIER_THREAD)
+		return "DPDK's workers with AF_XDP sockets; what they have no room or time for, "
+		       "and all while shunt-dpdk is away, by the program in the kernel";
 	return "the workers of its process";
 }
 
@@ -116,7 +120,7 @@ static json_t *carrier_view(const struct report_worker *worker, u32 number)
 		[REPORT_WHY_NO_ROOM] = "the socket's worker is slow, and its buffers are full",
 		[REPORT_WHY_STALLED] = "the socket's worker gives no sign of life",
 		[REPORT_WHY_GONE] =
-			("the interface has gone since; a restart of shunt-xdp makes sockets "
+			("the interface has gone since; a restart of the dataplane makes sockets "
 			 "on a new one"),
 		[REPORT_WHY_GENERIC] = "the driver takes no XDP program in native mode",
 	};
@@ -152,13 +156,14 @@ json_t *view_engines(const struct control *control)
 	for (size_t i = 0; i < count; i++) {
 		const struct attach_message *hello = sessions[i].hello;
 
-		json_array_append_new(list,
-				      json_pack("{s:s, s:I, s:b, s:s, s:s, s:o, s:o}", "engine",
-						hello->engine, "pid", (json_int_t)hello->pid,
-						"forwards", sessions[i].report != NULL,
-						"carried_by", carrier_of(hello->engine), "why",
-						hello->text, "interfaces", engine_ports_view(hello),
-						"workers", carriers_view(sessions[i].report)));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:b, s:s, s:s, s:o, s:o}",
+						      "engine", hello->engine, "pid",
+						      (json_int_t)hello->pid, "forwards",
+						      sessions[i].report != NULL, "carried_by",
+						      carrier_of(hello->engine, sessions[i].report),
+						      "why", hello->text, "interfaces",
+						      engine_ports_view(hello), "workers",
+						      carriers_view(sessions[i].report)));
 	}
 	return list;
 }

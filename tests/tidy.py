@@ -33,10 +33,14 @@ ARROWS = [
      ["rte_", "bpf/", "xdp/"]),
     ("dataplane/decap/", [CORE, "dataplane/decap/", "dataplane/session/message.h",
                           "bpf/decap.skel.h"], ["rte_"]),
+    ("dataplane/kernel/", [CORE, "dataplane/state/", "dataplane/burst/", "dataplane/session/",
+                          "dataplane/kernel/", "config/", "bpf/shunt.skel.h"], ["rte_"]),
+    ("dataplane/dpdk/xsk.", None, ["dataplane/xdp/"]),  # stands between DPDK and libxdp
     ("dataplane/dpdk/", None, ["dataplane/xdp/", "bpf/", "xdp/"]),
     ("dataplane/xdp/", None, ["dataplane/dpdk/", "rte_"]),
     ("bpf/", [CORE, "dataplane/state/", "dataplane/decap/", "bpf/"], ["dataplane/dpdk/", "dataplane/xdp/", "rte_"]),
-    ("controlplane/", None, ["rte_", "bpf/", "xdp/", "dataplane/dpdk/", "dataplane/xdp/"]),
+    ("controlplane/", None, ["rte_", "bpf/", "xdp/", "dataplane/dpdk/", "dataplane/kernel/",
+                             "dataplane/xdp/"]),
     ("config/", ["config/", CORE + "addr.h", CORE + "base.h"], ["rte_", "bpf/", "xdp/"]),
 ]
 CORE_SYSTEM_HEADERS = {"stdbool.h", "stddef.h"}

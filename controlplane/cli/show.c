@@ -116,13 +116,21 @@ static void show_carrier(const json_t *worker)
 	       integer_of(worker, "starved"));
 }
 
+static bool may_have_socket(const json_t *engine, const json_t *worker)
+{
+	const char *name = string_of(engine, "engine");
+
+	return strcmp(name, "af_xdp") == 0 ||
+	       (strcmp(name, "dpdk") == 0 && strcmp(string_of(worker, "by"), "thread") != 0);
+}
+
 static void show_engines(const json_t *engines)
 {
 	const json_t *engine, *interface, *worker;
 	size_t i, k;
 
 	if (json_array_size(engines) == 0)
-		printf("no dataplane is attached; a program that shunt-xdp has left in the kernel "
+		printf("no dataplane is attached; a program that one has left in the kernel "
 		       "forwards on by itself\n");
 	json_array_foreach(engines, i, engine)
 	{
@@ -139,9 +147,16 @@ static void show_engines(const json_t *engines)
 			       string_of(interface, "kernel_name"),
 			       *string_of(interface, "state") ? ": " : "",
 			       string_of(interface, "state"));
-		json_array_foreach(json_object_get(engine, "workers"), k,
-				   worker) if (strcmp(string_of(engine, "engine"), "af_xdp") == 0)
-			show_carrier(worker);
+		json_array_foreach(json_object_get(engine, "workers"), k, worker)
+		{
+			if (may_have_socket(engine, worker))
+				show_carrier(worker);
+			else if (integer_of(worker, "lost") > 0)
+				printf("worker %-5lld %s; lost %lld that were in sockets of killed "
+				       "processes\n",
+				       integer_of(worker, "worker"), string_of(worker, "by"),
+				       integer_of(worker, "lost"));
+		}
 	}
 }
 

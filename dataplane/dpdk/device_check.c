@@ -23,21 +23,6 @@
 #define PATH_BYTES CONFIG_DEVICE_MAX
 #define TUN_PATH "/dev/net/tun"
 
-void device_option(const char *device, const char *option, char *out, size_t out_bytes)
-{
-	size_t len = strlen(option);
-
-	out[0] = '\0';
-	for (const char *at = strchr(device, ','); at; at = strchr(at, ',')) {
-		at++;
-		if (strncmp(at, option, len) == 0 && at[len] == '=') {
-			snprintf(out, out_bytes, "%.*s", (int)strcspn(at + len + 1, ","),
-				 at + len + 1);
-			return;
-		}
-	}
-}
-
 u16 device_kernel_mtu(const char *kernel_name)
 {
 	struct ifreq request = {0};
@@ -82,7 +67,7 @@ bool device_check_tap(const char *device, u32 mtu, char *text, size_t text_bytes
 static bool check_iface(const char *device, char *name, size_t name_bytes, char *text,
 			size_t text_bytes)
 {
-	device_option(device, "iface", name, name_bytes);
+	config_device_option(device, "iface", name, name_bytes);
 	if (name[0] == '\0')
 		snprintf(text, text_bytes,
 			 "lacks the kernel's interface to listen at: write `device: "
@@ -103,7 +88,7 @@ static bool check_slots(const char *device, u32 mtu, char *text, size_t text_byt
 	u32 slot_bytes = AF_PACKET_FRAME_BYTES, need_bytes = 2 * AF_PACKET_FRAME_BYTES;
 	char option[16];
 
-	device_option(device, "framesz", option, sizeof(option));
+	config_device_option(device, "framesz", option, sizeof(option));
 	if (option[0] != '\0')
 		slot_bytes = (u32)strtoul(option, NULL, 10);
 	if (mtu + ETHERNET_BYTES + AF_PACKET_HEAD_BYTES <= slot_bytes)
@@ -163,7 +148,7 @@ static bool option_is(const char *device, const char *option, const char *value)
 {
 	char given[32];
 
-	device_option(device, option, given, sizeof(given));
+	config_device_option(device, option, given, sizeof(given));
 	return strcmp(given, value) == 0;
 }
 
@@ -171,7 +156,7 @@ static bool option_is(const char *device, const char *option, const char *value)
 static bool check_path(const char *device, const char *option, char path[static PATH_BYTES],
 		       char *text, size_t text_bytes)
 {
-	device_option(device, option, path, PATH_BYTES);
+	config_device_option(device, option, path, PATH_BYTES);
 	if (path[0] != '\0')
 		return true;
 	snprintf(text, text_bytes, "lacks its socket: write `device: \"%.*s,%s=PATH\"`",
@@ -253,26 +238,9 @@ bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_byte
 {
 	char path[PATH_BYTES];
 
-	device_option(device, "rx_pcap", path, sizeof(path));
+	config_device_option(device, "rx_pcap", path, sizeof(path));
 	if (path[0] == '\0' || access(path, R_OK) == 0)
 		return true;
 	snprintf(text, text_bytes, "should read the capture %s: %s", path, strerror(errno));
-	return false;
-}
-
-/* --- PCI ------------------------------------------------------------------------------ */
-
-bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%.*s", device[2] == ':' ? "0000:" : "",
-		 (int)strcspn(device, ","), device);
-	if (access(path, F_OK) == 0)
-		return true;
-	snprintf(text, text_bytes,
-		 "should use the PCI device %s, which does not exist here; `dpdk-devbind.py "
-		 "--status-dev net` shows what does",
-		 device);
 	return false;
 }

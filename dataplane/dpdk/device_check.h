@@ -6,10 +6,6 @@
 
 #include "dataplane/core/base.h"
 
-/* Copies the value of an option such as "iface" out of a device string; empty where it isn't
- * given. */
-void device_option(const char *device, const char *option, char *out, size_t out_bytes);
-
 /* The MTU of a kernel interface, 0 where it can't be told. */
 u16 device_kernel_mtu(const char *kernel_name);
 
@@ -21,6 +17,5 @@ bool device_check_af_xdp(const char *device, u32 mtu, char *text, size_t text_by
 bool device_check_vhost(const char *device, u32 mtu, char *text, size_t text_bytes);
 bool device_check_virtio_user(const char *device, u32 mtu, char *text, size_t text_bytes);
 bool device_check_pcap(const char *device, u32 mtu, char *text, size_t text_bytes);
-bool device_check_pci(const char *device, u32 mtu, char *text, size_t text_bytes);
 
 #endif

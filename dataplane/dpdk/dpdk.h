@@ -20,5 +20,6 @@
 #include <rte_mbuf_dyn.h>
 #include <rte_pause.h>
 #include <rte_ring.h>
+#include <rte_version.h>
 
 #endif

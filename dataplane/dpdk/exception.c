@@ -294,7 +294,7 @@ static int port_tap_open(const struct port *port, char *text, size_t text_bytes)
 	const char *name = port->config->name;
 	char iface[16];
 
-	device_option(port->config->device, "iface", iface, sizeof(iface));
+	config_device_option(port->config->device, "iface", iface, sizeof(iface));
 	if (strcmp(iface, name) != 0)
 		return tap_open(name, port->station.mac, port->mtu, text, text_bytes);
 	snprintf(text, text_bytes,

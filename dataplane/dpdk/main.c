@@ -20,7 +20,10 @@
 #include "dataplane/dpdk/engine.h"
 #include "dataplane/dpdk/exception.h"
 #include "dataplane/dpdk/options.h"
+#include "dataplane/dpdk/plan_here.h"
+#include "dataplane/dpdk/plan_print.h"
 #include "dataplane/dpdk/replay.h"
+#include "dataplane/dpdk/steering.h"
 #include "dataplane/session/message.h"
 #include "dataplane/session/start.h"
 
@@ -45,8 +48,10 @@ static int config_suits(const struct config_dataplane *config)
 
 struct program {
 	struct ports ports;
-	struct flow_tables flows;
-	struct cores cores;
+	struct flow_tables flows;  /* but for those in the kernel */
+	struct steering *steering; /* NULL: the kernel's program has no part in it */
+	struct machine machine;
+	struct plan plan;
 	struct workers workers;
 	struct lane lanes[WORKERS_MAX]; /* a worker each */
 	struct exception exception;
@@ -97,74 +102,65 @@ static int flows_create(const struct config_dataplane *config, u32 workers_count
 	return EX_UNAVAILABLE;
 }
 
-static const char *flows_place(const struct flow_tables *flows)
+static const char *flows_place(const struct program *program)
 {
+	const struct flow_tables *flows = &program->flows;
+
+	if (program->steering)
+		return "the kernel's memory";
 	if (!flows->header)
 		return "no table (--no-flows)";
 	return flows->huge ? "2 MiB pages" : "4 KiB pages";
 }
 
-/* Cores that were named, but have no queue, stay idle. */
-static void surplus_tell(const struct program *program, const struct config_dataplane *config)
+static void says_tell(const struct plan_says *says)
 {
-	const struct cores *cores = &program->cores;
-	const struct port *narrowest = program->ports.narrowest;
-	u32 used = program->ports.workers_count;
-	char names[CORES_TEXT_MAX], hint[128];
-
-	if (cores->beyond > 0)
-		message("`workers: %s` names %u cores more than the %u that one process can use",
-			config->workers, cores->beyond, WORKERS_MAX);
-	if (!narrowest)
-		return;
-	cores_format(cores->list + used, cores->count - used, names);
-	port_widen_hint(narrowest, cores->count, hint, sizeof(hint));
-	message("core%s %s of `workers: %s` %s not used: each worker needs a pair of queues at "
-		"every interface, and %s (`%s`) has %u: %s",
-		cores->count - used == 1 ? "" : "s", names, config->workers,
-		cores->count - used == 1 ? "is" : "are", narrowest->config->name,
-		narrowest->config->device, narrowest->queues_max, hint);
+	for (u32 i = 0; i < says->count; i++)
+		message("%s", says->list[i]);
 }
 
-static void start_tell(const struct program *program, bool huge_pages)
+/* Says which cores of the plan found no queues, now that the devices are open. */
+static void surplus_tell(const struct program *program, const struct config_dataplane *config)
 {
-	const struct cores *cores = &program->cores;
+	const struct port *narrowest = program->ports.narrowest;
+	static struct plan_says says;
+
+	if (narrowest)
+		plan_say_surplus(&says, &program->plan.cores, program->ports.workers_count,
+				 narrowest, narrowest->queues_max, config->workers);
+	says_tell(&says);
+}
+
+static void start_tell(const struct program *program)
+{
+	const struct plan *plan = &program->plan;
 	u32 used = program->ports.workers_count;
 	char names[CORES_TEXT_MAX];
 
-	cores_format(cores->list, used, names);
+	cores_format(plan->cores.list, used, names);
 	message("engine dpdk with %u port%s, %u worker%s on core%s %s%s, packets in %s pages, "
 		"flows in %s",
 		program->ports.count, program->ports.count == 1 ? "" : "s", used,
-		used == 1 ? "" : "s", used == 1 ? "" : "s", names, cores->why,
-		huge_pages ? "2 MiB" : "4 KiB", flows_place(&program->flows));
-	cores_warn(cores->list, used);
+		used == 1 ? "" : "s", used == 1 ? "" : "s", names, plan->why,
+		plan_page_name(plan->packets.page), flows_place(program));
 }
 
 /* Starts DPDK and the ports: only then is it known how many workers find queues. */
 static int dpdk_start(struct program *program, const struct config_dataplane *config)
 {
-	const char *pci[PORTS_MAX];
-	struct eal_setup setup = {.program = "shunt-dpdk", .pci = pci, .huge_pages = true};
-	const struct ports *ports = &program->ports;
-	bool huge_pages;
+	struct ports *ports = &program->ports;
+	char eal[PLAN_EAL_BYTES];
 	int status = EX_OK;
 
-	for (u32 i = 0; i < ports->count; i++) {
-		setup.shares_memory |= ports->list[i].kind->shares_memory;
-		if (ports->list[i].kind->pci)
-			pci[setup.pci_count++] = ports->list[i].config->device;
-	}
-	setup.worker_cpus = program->cores.list;
-	setup.workers_count = program->cores.count;
-	setup.memory_bytes = ports_memory_bytes(ports, program->cores.count);
-	setup.beside_bytes = program->flows.huge ? 0 : program->flows.size_bytes;
-	if (eal_start(&setup, &huge_pages) < 0) {
+	plan_eal_format(&program->plan, eal);
+	message("DPDK gets %s", eal);
+	if (eal_start(&program->plan.eal) < 0) {
 		message("DPDK does not start, for the reason above");
 		return EX_UNAVAILABLE;
 	}
 	program->dpdk_started = true;
-	if (ports_open(&program->ports, program->cores.count) < 0)
+	ports->node = program->plan.packets.node;
+	if (ports_open(ports, program->plan.workers_count) < 0)
 		return EX_UNAVAILABLE;
 	surplus_tell(program, config);
 	if (program->flows.header && program->flows.workers_count != ports->workers_count) {
@@ -172,27 +168,32 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 		status = flows_create(config, ports->workers_count, &program->flows);
 	}
 	if (status == EX_OK)
-		start_tell(program, huge_pages);
+		start_tell(program);
 	return status;
 }
 
 /* Sleeps until a signal asks for the end. */
 static int loop(struct program *program)
 {
-	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION };
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION, EVENT_STEERING };
 	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
 	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
 	struct epoll_event exception_event = {.events = EPOLLIN, .data.u32 = EVENT_EXCEPTION};
+	struct epoll_event steering_event = {.events = EPOLLIN, .data.u32 = EVENT_STEERING};
 	struct session *session = &program->session;
+	struct steering *steering = program->steering;
 	struct exception *exception = &program->exception;
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event;
+	int status = EX_OK;
 
 	if (epoll_fd < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, session->epoll_fd, &session_event) < 0 ||
 	    (exception->epoll_fd >= 0 &&
-	     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, exception->epoll_fd, &exception_event) < 0)) {
+	     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, exception->epoll_fd, &exception_event) < 0) ||
+	    (steering && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, steering_epoll_fd(steering),
+				   &steering_event) < 0)) {
 		message("cannot wait for events: %s", strerror(errno));
 		return EX_OSERR;
 	}
@@ -206,13 +207,18 @@ static int loop(struct program *program)
 			session_run(session);
 		if (exception->epoll_fd >= 0)
 			exception_run(exception, count == 1 && event.data.u32 == EVENT_EXCEPTION);
+		if (count == 1 && event.data.u32 == EVENT_STEERING &&
+		    !steering_run(steering, session)) {
+			status = EX_UNAVAILABLE;
+			break;
+		}
 	}
 	close(epoll_fd);
-	return EX_OK;
+	return status;
 }
 
 /* The kernel's share of the ports. With one, the workers run from the start. */
-static int kernel_open(struct program *program)
+static int kernel_share(struct program *program)
 {
 	struct exception *exception = &program->exception;
 	struct workers *workers = &program->workers;
@@ -228,15 +234,16 @@ static int kernel_open(struct program *program)
 }
 
 static int forward(struct program *program, const struct config_dataplane *config,
-		   const char *run_dir)
+		   const struct options *options)
 {
 	struct session *session = &program->session;
-	int status;
+	struct steering *steering = program->steering;
+	int status = EX_OK;
 
-	workers_prepare(&program->workers, program->ports.workers_count, program->cores.list,
+	workers_prepare(&program->workers, program->ports.workers_count, program->plan.cores.list,
 			&program->ports, flow_tick_ms(config->flow_timeout_ms));
 	*session = (struct session){
-		.run_dir = run_dir,
+		.run_dir = options->run_dir,
 		.engine = &dpdk_engine,
 		.context = &program->workers,
 		.why = config->engine == CONFIG_ENGINE_AUTO
@@ -245,65 +252,107 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		.workers_count = program->workers.count,
 		.flows = program->flows.header ? &program->flows : NULL,
 	};
+	if (steering)
+		status = steering_join(steering, &program->workers);
+	if (status != EX_OK)
+		return status;
+	if (steering)
+		steering_session(steering, session, options->no_flows);
 	if (session_open(session) < 0) {
 		message("cannot wait for shuntd: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	status = kernel_open(program);
+	status = kernel_share(program);
 	if (status == EX_OK)
 		status = loop(program);
+	if (steering)
+		steering_stop(steering);
 	workers_stop(&program->workers);
+	if (steering)
+		steering_end(steering);
 	exception_close(&program->exception);
 	session_close(session);
 	return status;
 }
 
-static int cores_find(const struct config_dataplane *config, struct cores *cores)
+/* What can be said before anything is made. */
+static int plan_tell(const struct program *program)
 {
-	char text[CORES_TEXT_MAX + 256];
+	int err = ports_check(&program->ports);
 
-	if (cores_choose(config->workers, cores, text, sizeof(text)) == 0)
-		return EX_OK;
-	message("%s", text);
-	return EX_UNAVAILABLE;
+	says_tell(&program->plan.faults);
+	if (err < 0 || program->plan.faults.count > 0)
+		return EX_UNAVAILABLE;
+	says_tell(&program->plan.warnings);
+	return EX_OK;
 }
 
-static int serve(const struct options *options, const struct config_dataplane *config)
+static int plan_show(const struct program *program, bool json)
+{
+	bool written = true;
+
+	if (json)
+		written = plan_print_json(&program->plan, &program->machine, stdout);
+	else
+		plan_print(&program->plan, &program->machine, stdout);
+	if (!written || fflush(stdout) != 0) {
+		message("cannot write the plan: %s", strerror(errno));
+		return EX_IOERR;
+	}
+	return program->plan.faults.count > 0 ? EX_UNAVAILABLE : EX_OK;
+}
+
+static int serve(const struct engine_options *own, const struct config_dataplane *config)
 {
 	static struct program program = {.flows = {.fd = -1}};
+	const struct options *options = &own->shared;
 	int status = config_suits(config);
 
 	if (status != EX_OK)
 		return status;
 	if (config->engine == CONFIG_ENGINE_AUTO && !config_dpdk_interface(config)) {
+		if (own->plan) {
+			message("`engine: auto`, and no interface has a `device:` of DPDK's: "
+				"shunt-xdp forwards, and has no plan of cores; give a `device:`");
+			return EX_DATAERR;
+		}
 		message("`engine: auto`, and no interface has a `device:` of DPDK's: shunt-xdp "
 			"forwards on the kernel's own");
 		return start_other("shunt-xdp", options);
 	}
+	ports_prepare(&program.ports, config->interfaces, config->interfaces_count);
+	plan_here(&program.plan, &program.machine, &program.ports, config->workers,
+		  options->no_flows ? 0 : config->flows);
+	if (own->plan)
+		return plan_show(&program, own->json);
 	program.signal_fd = start_signals();
 	if (program.signal_fd < 0) {
 		message("cannot receive signals: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	if (ports_prepare(&program.ports, config->interfaces, config->interfaces_count) < 0)
-		return EX_UNAVAILABLE;
-	status = cores_find(config, &program.cores);
-	if (status == EX_OK && !options->no_flows)
-		status = flows_create(config, program.cores.count, &program.flows);
+	status = plan_tell(&program);
+	if (program.plan.node != MACHINE_NO_NODE)
+		machine_prefer_node(program.plan.node);
+	if (status == EX_OK)
+		status = steering_open(&program.steering, config, &program.ports, options->pin_dir);
+	if (status == EX_OK && !options->no_flows && !program.steering)
+		status = flows_create(config, program.plan.workers_count, &program.flows);
 	if (status == EX_OK)
 		status = dpdk_start(&program, config);
 	if (status == EX_OK)
-		status = forward(&program, config, options->run_dir);
+		status = forward(&program, config, options);
 	ports_close(&program.ports);
 	flow_tables_destroy(&program.flows);
 	if (program.dpdk_started)
 		rte_eal_cleanup();
+	if (program.steering)
+		steering_close(program.steering);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct options options;
+	struct engine_options options;
 	struct config *config;
 	int status;
 
@@ -316,11 +365,11 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	status = start_config(options.config_path, &config);
+	status = start_config(options.shared.config_path, &config);
 	if (status != EX_OK)
 		return status;
-	status = options.replay ? replay_run(&options, &config->dataplane)
-				: serve(&options, &config->dataplane);
+	status = options.shared.replay ? replay_run(&options.shared, &config->dataplane)
+				       : serve(&options, &config->dataplane);
 	config_free(config);
 	return status;
 }

@@ -5,6 +5,12 @@
 
 #include "dataplane/session/options.h"
 
-enum options_outcome options_parse(int argc, char **argv, struct options *options);
+struct engine_options {
+	struct options shared;
+	bool plan; /* print it and end */
+	bool json;
+};
+
+enum options_outcome options_parse(int argc, char **argv, struct engine_options *options);
 
 #endif

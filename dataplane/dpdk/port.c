@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 #include "dataplane/dpdk/device_check.h"
-#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/eal_line.h"
 #include "dataplane/dpdk/lane.h"
+#include "dataplane/dpdk/plan.h"
 #include "dataplane/session/message.h"
 
 #define FRAME_OVERHEAD_BYTES 22 /* Ethernet header and two VLAN tags */
@@ -43,14 +44,15 @@ static const u8 no_mac[6];
 bool port_wants_exception(const struct port *port)
 {
 	return port->config->exception != CONFIG_EXCEPTION_OFF && !port->kind->kernel_sees_all &&
-	       !port->kind->leads_nowhere;
+	       !port->kind->leads_nowhere && !port->steered;
 }
 
 /* Whether the main thread has anything to send. */
 static bool ports_have_kernel(const struct ports *ports)
 {
 	for (u32 i = 0; i < ports->count; i++)
-		if (port_wants_exception(&ports->list[i]) || ports->list[i].station.answers)
+		if (port_wants_exception(&ports->list[i]) ||
+		    (ports->list[i].station.answers && !ports->list[i].steered))
 			return true;
 	return false;
 }
@@ -66,8 +68,8 @@ static void port_prepare(struct port *port, const struct config_interface *confi
 		.tx_descriptors = DESCRIPTORS_MAX,
 	};
 	if (port->kind->has_iface) {
-		device_option(config->device, "iface", port->kernel_name,
-			      sizeof(port->kernel_name));
+		config_device_option(config->device, "iface", port->kernel_name,
+				     sizeof(port->kernel_name));
 		if (port->mtu == 0)
 			port->mtu = device_kernel_mtu(port->kernel_name);
 	}
@@ -80,10 +82,7 @@ static bool port_check(const struct port *port)
 	const char *device = port->config->device;
 	char text[512];
 
-	if (device[0] == '\0')
-		snprintf(text, sizeof(text),
-			 "has no `device:`, which tells shunt-dpdk what to open");
-	else if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
+	if (!port->kind->check || port->kind->check(device, port->mtu, text, sizeof(text)))
 		return true;
 	message("interface %s %s", port->config->name, text);
 	return false;
@@ -120,16 +119,20 @@ static bool port_check_buffers(const struct ports *ports, const struct port *por
 	return false;
 }
 
-int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
+void ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
+{
+	*ports = (struct ports){.count = (u32)count, .node = SOCKET_ID_ANY};
+	for (size_t i = 0; i < count; i++)
+		port_prepare(&ports->list[i], &interfaces[i]);
+}
+
+int ports_check(const struct ports *ports)
 {
 	int err = 0;
 
-	*ports = (struct ports){.count = (u32)count};
-	for (size_t i = 0; i < count; i++) {
-		port_prepare(&ports->list[i], &interfaces[i]);
+	for (u32 i = 0; i < ports->count; i++)
 		if (!port_check(&ports->list[i]))
 			err = -ENODEV;
-	}
 	for (u32 i = 0; i < ports->count; i++)
 		if (!port_check_buffers(ports, &ports->list[i]))
 			err = -ENODEV;
@@ -162,13 +165,17 @@ static int pool_create(struct ports *ports)
 	u32 count = pool_count(ports, ports->workers_count);
 
 	ports->pool = rte_pktmbuf_pool_create("shunt", count, POOL_CACHE, PRIVATE_BYTES,
-					      (u16)data_room_bytes(ports), SOCKET_ID_ANY);
+					      (u16)data_room_bytes(ports), ports->node);
+	if (!ports->pool && ports->node != SOCKET_ID_ANY) { /* a preference */
+		ports->node = SOCKET_ID_ANY;
+		return pool_create(ports);
+	}
 	/* Taken from by the main thread alone, and without caches: see lane.h. */
 	if (ports->pool && ports_have_kernel(ports))
 		ports->kernel_pool =
 			rte_pktmbuf_pool_create_by_ops("shunt-kernel", KERNEL_FRAMES, 0,
 						       PRIVATE_BYTES, (u16)data_room_bytes(ports),
-						       SOCKET_ID_ANY, "ring_mp_sc");
+						       ports->node, "ring_mp_sc");
 	if (ports->pool && (ports->kernel_pool || !ports_have_kernel(ports)))
 		return 0;
 	message("no memory for %u packet buffers of %u bytes (%s): free some, or lower `mtu:`",
@@ -233,7 +240,7 @@ static int device_probe(const struct port *port)
 	sigset_t set, before;
 	int err;
 
-	device_option(port->config->device, "server", server, sizeof(server));
+	config_device_option(port->config->device, "server", server, sizeof(server));
 	if (!port->kind->shares_memory || strcmp(server, "1") != 0)
 		return rte_dev_probe(port->config->device);
 	message("interface %s: waits for its peer to connect to `%s`", port->config->name,
@@ -286,15 +293,6 @@ static int port_open(struct port *port)
 
 /* --- Queues --------------------------------------------------------------------------- */
 
-void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes)
-{
-	if (port->kind->queues_option)
-		snprintf(out, out_bytes, "write `%s=%u` into its `device:`",
-			 port->kind->queues_option, workers_wanted);
-	else
-		snprintf(out, out_bytes, "the device has no more, so name fewer cores");
-}
-
 static int queues_learn(struct port *port)
 {
 	struct rte_eth_dev_info info;
@@ -310,21 +308,19 @@ static int queues_learn(struct port *port)
 	return -ENODEV;
 }
 
-/* What a device puts into a queue that nobody polls is lost, and nobody counts it. */
+/* Again, now that it is known how many workers the narrowest port has queues for. */
 static int queues_check(const struct ports *ports)
 {
+	char text[PLAN_SAYS_BYTES];
 	int err = 0;
 
 	for (u32 i = 0; i < ports->count; i++) {
 		const struct port *port = &ports->list[i];
 
-		if (!port->kind->spreads_always || port->queues_max <= ports->workers_count)
+		if (plan_polls_all(port, port->queues_max, ports->workers_count, text,
+				   sizeof(text)))
 			continue;
-		message("interface %s: the device spreads packets over %u queues, but %u worker%s "
-			"would serve them: write `%s=%u`, or name %u cores in `workers:`",
-			port->config->name, port->queues_max, ports->workers_count,
-			ports->workers_count == 1 ? "" : "s", port->kind->queues_option,
-			ports->workers_count, port->queues_max);
+		message("%s", text);
 		err = -EINVAL;
 	}
 	return err;
@@ -502,6 +498,7 @@ void port_describe(const struct port *port, struct attach_port *out)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
 	memcpy(out->mac, port->station.mac, 6);
 	memcpy(out->gateway_mac, port->config->gateway_mac, 6);
-	snprintf(out->state, sizeof(out->state), "DPDK polls %.40s",
-		 port->kind->driver ? port->kind->driver : port->config->device);
+	snprintf(out->state, sizeof(out->state), "DPDK polls %.24s%s",
+		 port->kind->driver ? port->kind->driver : port->config->device,
+		 port->kind->xdp_sockets ? ", an XDP program of its own" : "");
 }

@@ -24,6 +24,7 @@ struct port {
 	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
 	bool exception; /* what is passed goes to the kernel_name */
+	bool steered;   /* shunt's own program is below: what is the kernel's never gets here */
 	struct station station;
 };
 
@@ -32,14 +33,17 @@ struct ports {
 	u32 count;
 	u32 workers_count;            /* pairs of queues that each port runs */
 	const struct port *narrowest; /* that has fewer pairs than were wanted; NULL: none */
+	int node;                     /* whose memory is preferred; SOCKET_ID_ANY */
 	struct rte_mempool *pool;
 	struct rte_mempool *kernel_pool; /* for what the kernel sends; NULL: nothing */
 };
 
-/* Takes the interfaces and finds what is missing on this machine before DPDK starts: device
- * files, privileges, interfaces. All of it is said; returns 0 or -ENODEV. */
-int ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count)
-	__attribute__((warn_unused_result));
+/* Takes the interfaces. */
+void ports_prepare(struct ports *ports, const struct config_interface *interfaces, size_t count);
+
+/* Finds what they lack on this machine before DPDK starts: device files, privileges, interfaces.
+ * All of it is said; returns 0 or -ENODEV. */
+int ports_check(const struct ports *ports) __attribute__((warn_unused_result));
 
 /* Bytes that the pool for so many workers will take. */
 u64 ports_memory_bytes(const struct ports *ports, u32 workers_count);
@@ -51,9 +55,6 @@ void ports_close(struct ports *ports);
 
 /* Whether the device has taken the whole wire from the kernel, which is to have its share. */
 bool port_wants_exception(const struct port *port);
-
-/* What would give the port more pairs of queues, as the end of a sentence. */
-void port_widen_hint(const struct port *port, u32 workers_wanted, char *out, size_t out_bytes);
 
 /* A port as shuntd needs to know it. */
 void port_describe(const struct port *port, struct attach_port *out);

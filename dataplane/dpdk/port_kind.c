@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "dataplane/dpdk/device_check.h"
-#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/eal_line.h"
 
 static const struct port_kind kinds[] = {
 	{
 		.pci = true,
-		.check = device_check_pci,
 		.takes_whole_nic = true,
 		.filters_mac = true,
 		.mtu_limit_is_real = true,
@@ -17,6 +16,7 @@ static const struct port_kind kinds[] = {
 	{
 		.driver = "net_tap",
 		.check = device_check_tap,
+		.queues_default = 16,
 		.kernel_is_peer = true,
 		.mtu_limit_is_real = true,
 	},
@@ -25,6 +25,7 @@ static const struct port_kind kinds[] = {
 		.check = device_check_af_packet,
 		.kernel_sees_all = true,
 		.queues_option = "qpairs",
+		.queues_default = 1,
 		.spreads_always = true,
 		.has_iface = true,
 		.filters_mac = true,
@@ -34,9 +35,11 @@ static const struct port_kind kinds[] = {
 		.check = device_check_af_xdp,
 		.takes_whole_nic = true,
 		.has_iface = true,
+		.xdp_sockets = true,
 		.filters_mac = true,
 		.frame_in_page = true,
 		.queues_option = "queue_count",
+		.queues_default = 1,
 		.spreads_always = true,
 		.front_bytes = 256, /* XDP_PACKET_HEADROOM */
 	},
@@ -44,12 +47,14 @@ static const struct port_kind kinds[] = {
 		.driver = "net_vhost",
 		.check = device_check_vhost,
 		.queues_option = "queues",
+		.queues_default = 1,
 		.takes_whole_nic = true,
 	},
 	{
 		.driver = "net_virtio_user",
 		.check = device_check_virtio_user,
 		.queues_option = "queues",
+		.queues_default = 1,
 		.takes_whole_nic = true,
 		.shares_memory = true,
 	},

@@ -22,12 +22,14 @@ struct port_kind {
 
 	const char
 		*queues_option; /* of the device string, that says how many pairs it has; or NULL */
+	u16 queues_default;     /* pairs without that option; 0: only the open device tells */
 	bool spreads_always;    /* over all its queues, polled or not */
 
 	bool has_iface;         /* `iface=` names the kernel's interface that it stands on */
 	bool kernel_is_peer;    /* the kernel's end of the wire has the device's own MAC */
 	bool filters_mac;       /* receives for its own MAC alone unless told otherwise */
 	bool shares_memory;     /* the other end maps our memory, by few descriptors */
+	bool xdp_sockets;       /* the kernel keeps the interface, and a program gives us packets */
 	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
 	u16 front_bytes;        /* that the kernel keeps for itself before each frame */
 	bool mtu_limit_is_real; /* sends no more than the limit that it tells */

@@ -209,6 +209,19 @@ void relay_lane_take(struct relay *relay)
 	}
 }
 
+/* Only a change of the tables while a frame was on its way from the program makes it the kernel's: then it
+ * is lost. */
+static void drop(struct relay *relay, struct report_worker *report)
+{
+	struct relay_queue *queue = &relay->dropped;
+
+	for (u32 k = 0; relay->beside && k < queue->count; k++)
+		report->exceptions_lost +=
+			verdict_action(relay->burst.verdict[queue->places[k]]) == ACTION_PASS;
+	rte_pktmbuf_free_bulk(queue->mbufs, queue->count);
+	queue->count = 0;
+}
+
 void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *const *mbufs,
 		 u32 count, struct report_worker *report)
 {
@@ -218,10 +231,8 @@ void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *
 	for (u32 i = 0; i < relay->ports->count; i++)
 		if (relay->out[i].count > 0)
 			send_queue(relay, i);
-	if (unlikely(relay->dropped.count > 0)) {
-		rte_pktmbuf_free_bulk(relay->dropped.mbufs, relay->dropped.count);
-		relay->dropped.count = 0;
-	}
+	if (unlikely(relay->dropped.count > 0))
+		drop(relay, report);
 	if (unlikely(relay->passed.count > 0))
 		send_up(relay);
 	burst_count(&relay->burst, 0, count, report);
@@ -242,10 +253,18 @@ const struct rte_mbuf *relay_release(struct relay *relay, struct report_worker *
 const struct rte_mbuf *relay_expire(struct relay *relay, struct report_worker *report)
 {
 	struct held held;
+	struct rte_mbuf *mbuf;
 
 	if (!hold_expire(&relay->hold, relay->env.now_ms, &held))
 		return NULL;
-	report->verdicts[VERDICT_FRAGMENT]++;
-	rte_pktmbuf_free(held.frame);
-	return held.frame;
+	mbuf = held.frame;
+	if (!relay->beside) {
+		report->verdicts[VERDICT_FRAGMENT]++;
+		rte_pktmbuf_free(mbuf);
+		return mbuf;
+	}
+	relay->hold.releasing = true; /* not to be held again */
+	relay_burst(relay, held.port, &mbuf, 1, report);
+	relay->hold.releasing = false;
+	return mbuf;
 }

@@ -29,6 +29,7 @@ struct relay {
 	struct hold hold;          /* mbufs; where env.recent is set */
 	struct lane *lane;         /* NULL: the kernel gets nothing */
 	struct relay_queue passed; /* to go up the lane */
+	bool beside; /* the kernel's program forwards, too, and has passed what is the kernel's */
 };
 
 /* Forwards, drops and counts `count` mbufs (at most RELAY_BURST) that came in at port; they are
@@ -40,7 +41,8 @@ void relay_burst(struct relay *relay, const struct port *port, struct rte_mbuf *
  * burst, alone. Returns it, by now somebody else's; NULL where there is none. */
 const struct rte_mbuf *relay_release(struct relay *relay, struct report_worker *report);
 
-/* Drops and counts what was held in vain. Call it now and then. Returns the mbuf, freed, or NULL. */
+/* Drops and counts what was held in vain; beside the program, to which its first fragment may have come,
+ * it is tried once more. Call it now and then. Returns the mbuf, by now somebody else's, or NULL. */
 const struct rte_mbuf *relay_expire(struct relay *relay, struct report_worker *report);
 
 /* Gives the kernel all that came in at port, unseen: without tables nothing is ours. */

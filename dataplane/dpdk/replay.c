@@ -134,15 +134,19 @@ static void station_choose(struct replay *replay)
 
 static int device_open(struct replay *replay, const struct config_dataplane *config)
 {
-	struct eal_setup setup = {.program = "shunt-dpdk", .workers_count = 0};
-	bool huge_pages;
+	char cpus[CORES_TEXT_MAX];
+	struct eal_setup setup = {.program = "shunt-dpdk", .main_cpus = cpus};
+	static struct eal_line line;
 	u64 flag;
 
 	interface_choose(replay, config);
-	if (ports_prepare(&replay->ports, &replay->interface, 1) < 0)
+	ports_prepare(&replay->ports, &replay->interface, 1);
+	if (ports_check(&replay->ports) < 0)
 		return EX_UNAVAILABLE;
+	cores_format_given(cpus);
 	setup.memory_bytes = ports_memory_bytes(&replay->ports, 1);
-	if (eal_start(&setup, &huge_pages) < 0) {
+	eal_line_make(&line, &setup);
+	if (eal_start(&line) < 0) {
 		message("DPDK does not start");
 		return EX_UNAVAILABLE;
 	}

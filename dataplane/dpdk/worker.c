@@ -8,6 +8,9 @@
  * its block of the report, its copy of the roots. One thing is said for all of them, once a tick,
  * by the first: that the flow tables are alive.
  *
+ * Where the kernel's program steers to it, the worker tells that once a millisecond that it is there, and
+ * once a burst what it took; it then reads the program's clock, not its own.
+ *
  * An attachment is taken up between two bursts. Counters are carried over here and not by the
  * main thread, because until this moment the old ones still grow. The ports aren't polled before
  * there are tables: a frame is then better off waiting in its queue. Where tables don't come, it
@@ -25,18 +28,18 @@
 
 /* --- Time ----------------------------------------------------------------------------- */
 
-static u64 clock_now_ms(void)
+static u64 clock_now_ms(clockid_t id)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(id, &now);
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
 /* CLOCK_MONOTONIC, whose ticks mean the same to the next process. */
 static void clock_read(struct worker_clock *clock)
 {
-	clock->now_ms = clock_now_ms();
+	clock->now_ms = clock_now_ms(CLOCK_MONOTONIC);
 	clock->tick = flow_tick_of(clock->now_ms, clock->tick_ms);
 	clock->ms_ends_cycles = rte_rdtsc() + clock->cycles_per_ms;
 }
@@ -68,6 +71,24 @@ static void flows_tend(struct worker *worker)
 	elder_leave(worker);
 }
 
+/* By the coarse clock, as the program has it: it costs no system call. The program reads the line that
+ * the heartbeat is in with every frame, so that nothing is written there without need. */
+static void clock_follow(struct worker *worker, u64 cycles)
+{
+	struct worker_clock *clock = &worker->clock;
+	u64 now_ms = clock_now_ms(CLOCK_MONOTONIC_COARSE);
+
+	clock->ms_ends_cycles = cycles + clock->cycles_per_ms;
+	if (worker->current && worker->shared->heartbeat_ms != now_ms)
+		__atomic_store_n(&worker->shared->heartbeat_ms, now_ms, __ATOMIC_RELAXED);
+	if (now_ms == clock->now_ms)
+		return;
+	clock->now_ms = now_ms;
+	clock->tick = flow_tick_of(now_ms, clock->tick_ms);
+	worker->relay.env.now_ms = (u32)now_ms;
+	worker->relay.env.tick = (u8)(clock->tick & FLOW_AGE_MASK);
+}
+
 static always_inline void clock_step(struct worker *worker)
 {
 	struct worker_clock *clock = &worker->clock;
@@ -75,6 +96,10 @@ static always_inline void clock_step(struct worker *worker)
 
 	if (likely(cycles < clock->ms_ends_cycles))
 		return;
+	if (worker->shared) {
+		clock_follow(worker, cycles);
+		return;
+	}
 	clock_count(clock, cycles);
 	worker->relay.env.now_ms = (u32)clock->now_ms;
 	if (likely(flow_tick_of(clock->now_ms, clock->tick_ms) == clock->tick))
@@ -102,7 +127,7 @@ static void take_up(struct worker *worker, struct attachment *newest)
 	if (!burst_follow(&newest->arena, &root_offset, &worker->relay.env, block(worker, newest)))
 		return;
 	worker->root_offset = root_offset;
-	if (worker->current)
+	if (worker->current && !worker->shared)
 		report_carry_over(&worker->current->report, &newest->report, worker->number);
 	if (worker->elder && worker->elder->incarnation == newest->incarnation)
 		worker->relay.env.elder = worker->elder;
@@ -135,15 +160,25 @@ static always_inline bool follow(struct worker *worker)
 
 /* --- The loop ------------------------------------------------------------------------- */
 
+/* The driver has given the kernel as many buffers anew. */
+static void steered_take(struct kernel_worker *shared, u32 count)
+{
+	kernel_worker_take(shared, count);
+	kernel_worker_credit(shared, count);
+}
+
 static always_inline void serve_port(struct worker *worker, const struct port *port,
 				     struct report_worker *report)
 {
 	struct rte_mbuf *mbufs[RELAY_BURST];
 	u16 count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
 
-	if (count > 0)
+	if (count > 0) {
+		if (worker->shared)
+			steered_take(worker->shared, count);
 		relay_burst(&worker->relay, port, mbufs, count, report);
-	while (unlikely(hold_pending(&worker->relay.hold, &worker->recent)) &&
+	}
+	while (unlikely(hold_pending(&worker->relay.hold, worker->relay.env.recent)) &&
 	       relay_release(&worker->relay, report))
 		;
 }
@@ -168,7 +203,8 @@ static void serve(struct worker *worker)
 		serve_lane(worker);
 		relay_lane_report(&worker->relay, report);
 	}
-	burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
+	if (likely(!worker->shared))
+		burst_sweep(&worker->sweep, &worker->relay.env, worker->clock.tick, report);
 }
 
 /* There are no tables. */
@@ -231,6 +267,13 @@ void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 			.buckets_count = flows->buckets_count,
 		};
 	worker->flows_tick = worker->number == 0 ? &flows->header->last_tick : NULL;
+}
+
+void worker_steer(struct worker *worker, struct kernel_worker *shared, struct env env)
+{
+	worker->shared = shared;
+	worker->relay.env = env;
+	worker->relay.beside = true;
 }
 
 bool worker_uses_elder(const struct worker *worker)

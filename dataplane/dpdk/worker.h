@@ -5,6 +5,7 @@
 
 #include "dataplane/session/attachment.h"
 #include "dataplane/dpdk/relay.h"
+#include "dataplane/state/kernel.h"
 
 /* The time, read once a tick of flow ages and by cycle counter between. */
 struct worker_clock {
@@ -25,6 +26,8 @@ struct worker {
 	u64 tables_awaited_cycles; /* until then frames wait for tables; later they are the kernel's */
 	u64 *flows_tick; /* where it says that the flow tables are alive; NULL: others do */
 	u64 root_offset; /* of the arena in use */
+	struct kernel_worker
+		*shared; /* with the program that steers to it; NULL: all packets are its own */
 
 	/* Written by the main thread before the worker has tables, and once by the worker: NULL,
 	 * when it needs them no more. */
@@ -45,6 +48,10 @@ void worker_prepare(struct worker *worker, u32 number, const struct ports *ports
  * none). What it may use of them, attachments say. */
 void worker_use_flows(struct worker *worker, const struct flow_tables *flows,
 		      const struct flow_elder *elder);
+
+/* Has it work beside the kernel's program, for one of whose workers it takes what is steered to it, on
+ * that one's memory and by its clock. Whoever has done so carries its counts over, and sweeps. */
+void worker_steer(struct worker *worker, struct kernel_worker *shared, struct env env);
 
 /* Whether it may still look into a predecessor's flow tables. */
 bool worker_uses_elder(const struct worker *worker);

@@ -10,7 +10,12 @@
 
 void options_default(struct options *options)
 {
-	*options = (struct options){.run_dir = OPTIONS_RUN_DIR, .attach_fd = -1, .trace_fd = -1};
+	*options = (struct options){
+		.run_dir = OPTIONS_RUN_DIR,
+		.pin_dir = OPTIONS_PIN_DIR,
+		.attach_fd = -1,
+		.trace_fd = -1,
+	};
 }
 
 static enum options_outcome descriptor_parse(const char *text, int *fd)
@@ -34,6 +39,9 @@ enum options_outcome option_take(int option, struct options *options, const char
 		return OPTIONS_RUN;
 	case OPTION_RUN_DIR:
 		options->run_dir = optarg;
+		return OPTIONS_RUN;
+	case OPTION_PIN_DIR:
+		options->pin_dir = optarg;
 		return OPTIONS_RUN;
 	case OPTION_NO_FLOWS:
 		options->no_flows = true;

@@ -8,10 +8,12 @@
 #include "dataplane/core/base.h"
 
 #define OPTIONS_RUN_DIR "/run/shunt"
+#define OPTIONS_PIN_DIR "/sys/fs/bpf/shunt"
 
 struct options {
 	const char *config_path;
 	const char *run_dir;
+	const char *pin_dir; /* of the program in the kernel */
 	bool no_flows;
 	bool replay;
 	/* Of a replay. */
@@ -27,6 +29,7 @@ enum options_outcome {
 
 enum {
 	OPTION_RUN_DIR = 256,
+	OPTION_PIN_DIR,
 	OPTION_NO_FLOWS,
 	OPTION_REPLAY,
 	OPTION_ATTACH_FD,
@@ -40,6 +43,7 @@ enum {
 #define OPTIONS_ROWS                                                                               \
 	{"config", required_argument, NULL, 'f'},                                                  \
 		{"run-dir", required_argument, NULL, OPTION_RUN_DIR},                              \
+		{"pin-dir", required_argument, NULL, OPTION_PIN_DIR},                              \
 		{"no-flows", no_argument, NULL, OPTION_NO_FLOWS},                                  \
 		{"replay", no_argument, NULL, OPTION_REPLAY},                                      \
 		{"attach-fd", required_argument, NULL, OPTION_ATTACH_FD},                          \

@@ -40,6 +40,8 @@ int start_other(const char *program, const struct options *options)
 		(char *)(size_t)options->config_path,
 		"--run-dir",
 		(char *)(size_t)options->run_dir,
+		"--pin-dir",
+		(char *)(size_t)options->pin_dir,
 		options->no_flows ? "--no-flows" : NULL,
 		NULL,
 	};

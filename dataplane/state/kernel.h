@@ -30,7 +30,6 @@
 #define KERNEL_COUNTS_CHUNKS_BITS 12   /* chunks of a generation: 1 GiB */
 #define KERNEL_HEARTBEAT_MS 25         /* without a sign of life, a worker is stalled */
 #define KERNEL_FALL_BACK_NS 1000000ull /* as long at least the program forwards then */
-#define KERNEL_STEERED_BYTES_MAX 3840  /* the longest frame that is given to a socket */
 #define KERNEL_PIN_DIR_MAX 128
 
 struct kernel_line {
@@ -103,13 +102,27 @@ struct kernel_worker {
 	 * worker last looked, in milliseconds of the kernel's coarse clock. */
 	u64 credit cache_aligned;
 	u64 heartbeat_ms;
-	u32 steers;  /* 1: there is a socket */
-	u32 reserve; /* buffers to be left */
-	u32 resume;  /* buffers that there have to be again before it is steered again */
-	u32 unused_process;
-	u64 taken; /* frames that its worker has taken from the socket, all told */
-	u64 lost;  /* of those steered, what killed processes had not taken yet */
+	u32 steers;    /* 1: there is a socket */
+	u32 reserve;   /* buffers to be left */
+	u32 resume;    /* buffers that there have to be again before it is steered again */
+	u32 bytes_max; /* the longest frame that a buffer of the socket's holds */
+	u64 taken;     /* frames that its worker has taken from the socket, all told */
+	u64 lost;      /* of those steered, what killed processes had not taken yet */
 } cache_aligned;
+
+#ifndef __bpf__
+/* Of the worker's process: so many more frames may come, for which the kernel can see the room; so many
+ * have been taken. */
+static inline void kernel_worker_credit(struct kernel_worker *worker, u64 count)
+{
+	__atomic_store_n(&worker->credit, worker->credit + count, __ATOMIC_RELEASE);
+}
+
+static inline void kernel_worker_take(struct kernel_worker *worker, u64 count)
+{
+	worker->taken += count;
+}
+#endif
 
 /* What a worker remembers for seconds: the program, and a user-space worker of the same queue. */
 struct kernel_recent {

@@ -8,8 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
-#define HUGE_FROM_BYTES ((size_t)1 << 20)
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21u << 26)
 #endif
@@ -47,8 +45,9 @@ fail:
 
 int memory_create(const char *name, size_t size_bytes, struct memory *memory)
 {
-	if (size_bytes >= HUGE_FROM_BYTES && create(name, round_up(size_bytes, HUGE_PAGE_BYTES),
-						    MFD_HUGETLB | MFD_HUGE_2MB, memory) == 0)
+	size_t huge_bytes = memory_huge_bytes(size_bytes);
+
+	if (huge_bytes > 0 && create(name, huge_bytes, MFD_HUGETLB | MFD_HUGE_2MB, memory) == 0)
 		return 0;
 	return create(name, round_up(size_bytes, 4096), 0, memory);
 }

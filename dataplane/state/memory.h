@@ -13,7 +13,15 @@ struct memory {
 	bool huge;
 };
 
-/* Makes and maps a memfd of at least size_bytes. From 1 MiB on it tries 2 MiB pages first.
+/* Bytes of the 2 MiB pages that are tried first for memory of this size; 0: none are. */
+static inline u64 memory_huge_bytes(u64 size_bytes)
+{
+	const u64 page_bytes = (u64)2 << 20;
+
+	return size_bytes < page_bytes / 2 ? 0 : (size_bytes + page_bytes - 1) & -page_bytes;
+}
+
+/* Makes and maps a memfd of at least size_bytes, on 2 MiB pages where that many are free.
  * Returns 0 or -errno. */
 int memory_create(const char *name, size_t size_bytes, struct memory *memory)
 	__attribute__((warn_unused_result));

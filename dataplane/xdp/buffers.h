@@ -14,6 +14,8 @@
 #define BUFFER_BYTES 4096
 #define BUFFER_HEADROOM_BYTES 256 /* the kernel's XDP_PACKET_HEADROOM */
 
+#define BUFFER_FRAME_BYTES_MAX (BUFFER_BYTES - BUFFER_HEADROOM_BYTES)
+
 _Static_assert(ENCAP_OVERHEAD_MAX <= BUFFER_HEADROOM_BYTES, "an outer header fits");
 
 struct buffers {

@@ -1,44 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* shunt-xdp: where a network card can't be given away. The kernel's program does the work; this
  * process brings it tables, adds up its counters and may end at any time: what it made is pinned. */
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include <xdp/libxdp.h>
 
 #include "config/config.h"
 #include "dataplane/session/message.h"
 #include "dataplane/session/start.h"
-#include "dataplane/xdp/engine.h"
+#include "dataplane/kernel/pins.h"
+#include "dataplane/xdp/engines.h"
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/replay.h"
 
 #define LIBXDP_DIR "/sys/fs/bpf/xdp"
-
-static bool verbose;
-
-static int bpf_print(enum libbpf_print_level level, const char *format, va_list args)
-{
-	return verbose ? vfprintf(stderr, format, args) : 0;
-}
-
-static int xdp_print(enum libxdp_print_level level, const char *format, va_list args)
-{
-	return verbose ? vfprintf(stderr, format, args) : 0;
-}
 
 /* --- Configuration -------------------------------------------------------------------- */
 
@@ -58,43 +37,7 @@ static int config_suits(const struct config_dataplane *config)
 	return EX_OK;
 }
 
-/* --- The pin directory ---------------------------------------------------------------- */
-
-/* Whether the folder is, or would be made, in a BPF file system. */
-static bool dir_in_bpf(const char *dir)
-{
-	struct statfs info;
-	char parent[KERNEL_PIN_DIR_MAX];
-
-	snprintf(parent, sizeof(parent), "%s", dir);
-	return statfs(access(dir, F_OK) == 0 ? dir : dirname(parent), &info) == 0 &&
-	       info.f_type == BPF_FS_MAGIC;
-}
-
-/* Holds the lock of the one process that looks after the tables there. */
-static int pins_lock(const char *dir)
-{
-	int fd;
-
-	if (!dir_in_bpf(dir) || (mkdir(dir, 0700) < 0 && errno != EEXIST)) {
-		message("cannot keep tables in %s, which has to be in a BPF file system: mount one (mount "
-			"-t bpf bpf /sys/fs/bpf), or name a folder of one with --pin-dir",
-			dir);
-		return -1;
-	}
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
-	if (errno == EWOULDBLOCK)
-		message("another shunt-xdp looks after the tables in %s: end it first, or name "
-			"another folder with --pin-dir",
-			dir);
-	else
-		message("cannot use %s: %s", dir, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
+/* --- The end of it all ----------------------------------------------------------------- */
 
 static int detach(const char *dir)
 {
@@ -180,23 +123,6 @@ static int loop(struct program *program)
 	return program->engine.failed ? EX_UNAVAILABLE : EX_OK;
 }
 
-/* What announces VIPs; -1 where that is not to be, or can't be, which is said. */
-static int packet_socket_open(const struct config_dataplane *config)
-{
-	bool answers = false;
-	int fd = -1;
-
-	for (size_t i = 0; i < config->interfaces_count; i++)
-		answers |= config->interfaces[i].answer == CONFIG_ANSWER_ARP;
-	if (answers)
-		fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (answers && fd < 0)
-		message("VIPs are answered for, but not announced (%s): run as root, or with "
-			"CAP_NET_RAW",
-			strerror(errno));
-	return fd;
-}
-
 static int forward(struct program *program, const struct engine_options *options,
 		   const struct config_dataplane *config)
 {
@@ -206,9 +132,10 @@ static int forward(struct program *program, const struct engine_options *options
 	program->engine = (struct engine){
 		.kernel = &program->kernel,
 		.hooks = &program->hooks,
-		.workers = program->sockets ? &program->workers : NULL,
+		.workers = program->sockets ? &af_xdp_workers : NULL,
+		.workers_context = &program->workers,
 		.session = program->sockets ? &af_xdp_engine : &xdp_engine,
-		.packet_socket = packet_socket_open(config),
+		.packet_socket = engine_packet_socket(config),
 	};
 	*session = (struct session){
 		.run_dir = options->shared.run_dir,
@@ -229,9 +156,7 @@ static int forward(struct program *program, const struct engine_options *options
 		workers_stop(&program->workers, &program->kernel);
 		engine_run(&program->engine); /* counts the last packets */
 	}
-	if (program->engine.attached)
-		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
-			"off)");
+	engine_tell_end(&program->engine);
 	session_close(session);
 	announcer_free(&program->engine.announcer);
 	return status;
@@ -269,26 +194,11 @@ static int engine_choose(struct program *program, const struct engine_options *o
 static int kernel_prepare(struct program *program, const struct engine_options *options,
 			  const struct config_dataplane *config)
 {
-	struct kernel_port ports[KERNEL_PORTS_MAX];
-	struct kernel_layout layout = {
-		.ports_count = program->hooks.count,
-		.ports = ports,
-		.flows = config->flows,
-		.flow_timeout_ms = config->flow_timeout_ms,
-	};
-	int err = 0;
+	int err;
 
-	layout.workers_count = hooks_ports(&program->hooks, ports);
-	if (kernel_open(&program->kernel, &layout, options->pin_dir) < 0)
+	if (engine_prepare(&program->kernel, &program->hooks, config, options->shared.pin_dir) < 0)
 		return EX_UNAVAILABLE;
-	if (program->kernel.resumed)
-		message("goes on with the tables and flows in %s", options->pin_dir);
-	else if (kernel_pinned(options->pin_dir))
-		message("begins without flows: the tables in %s are of another version, or of other "
-			"`flows:`, `flow_timeout:`, interfaces or receive queues",
-			options->pin_dir);
-	if (program->sockets)
-		err = workers_join_kernel(&program->workers, &program->kernel);
+	err = program->sockets ? workers_join_kernel(&program->workers, &program->kernel) : 0;
 	if (err) {
 		message("the sockets cannot be handed to the program: %s", strerror(-err));
 		return EX_UNAVAILABLE;
@@ -316,8 +226,8 @@ static int serve(const struct engine_options *options, const struct config_datap
 		message("cannot receive signals: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	if (hooks_find(&program.hooks, config, options->pin_dir) < 0 || kernel_probe() < 0 ||
-	    pins_lock(options->pin_dir) < 0)
+	if (hooks_find(&program.hooks, config, options->shared.pin_dir) < 0 || kernel_probe() < 0 ||
+	    pins_lock(options->shared.pin_dir) < 0)
 		return EX_UNAVAILABLE;
 	status = engine_choose(&program, options, config);
 	if (status == EX_OK)
@@ -345,11 +255,9 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	verbose = options.verbose;
-	libbpf_set_print(bpf_print);
-	libxdp_set_print(xdp_print);
+	kernel_print(options.verbose);
 	if (options.detach)
-		return detach(options.pin_dir);
+		return detach(options.shared.pin_dir);
 	status = start_config(options.shared.config_path, &config);
 	if (status != EX_OK)
 		return status;

@@ -6,11 +6,8 @@
 #include "dataplane/session/message.h"
 #include "dataplane/xdp/queue.h"
 
-#define PIN_DIR "/sys/fs/bpf/shunt"
-
 enum {
-	OPTION_PIN_DIR = OPTION_OWN,
-	OPTION_DETACH,
+	OPTION_DETACH = OPTION_OWN,
 	OPTION_VERBOSE,
 	OPTION_BUFFERS,
 	OPTION_BUSY_POLL,
@@ -27,7 +24,7 @@ static const char help[] =
 	"\n"
 	"  -f, --config FILE  the configuration; only its section `dataplane` is used\n"
 	"  --run-dir DIR      where shuntd listens (" OPTIONS_RUN_DIR ")\n"
-	"  --pin-dir DIR      where the tables outlive the process (" PIN_DIR ")\n"
+	"  --pin-dir DIR      where the tables outlive the process (" OPTIONS_PIN_DIR ")\n"
 	"  --detach           take the program off and remove all that this program made\n"
 	"  --no-flows         a diagnosis: remember no flow, follow the Maglev tables alone\n"
 	"  --buffers N        packet buffers for each receive queue of `engine: af_xdp`, 4 KiB each: a\n"
@@ -42,7 +39,6 @@ static const char help[] =
 
 static const struct option long_options[] = {
 	OPTIONS_ROWS,
-	{"pin-dir", required_argument, NULL, OPTION_PIN_DIR},
 	{"detach", no_argument, NULL, OPTION_DETACH},
 	{"buffers", required_argument, NULL, OPTION_BUFFERS},
 	{"busy-poll", no_argument, NULL, OPTION_BUSY_POLL},
@@ -69,9 +65,6 @@ static bool buffers_parse(const char *text, u32 *count)
 static enum options_outcome own_take(int option, struct engine_options *options)
 {
 	switch (option) {
-	case OPTION_PIN_DIR:
-		options->pin_dir = optarg;
-		return OPTIONS_RUN;
 	case OPTION_DETACH:
 		options->detach = true;
 		return OPTIONS_RUN;
@@ -102,7 +95,7 @@ enum options_outcome options_parse(int argc, char **argv, struct engine_options 
 	const char *text;
 	int option;
 
-	*options = (struct engine_options){.pin_dir = PIN_DIR, .buffers_count = QUEUE_BUFFERS};
+	*options = (struct engine_options){.buffers_count = QUEUE_BUFFERS};
 	options_default(&options->shared);
 	while ((option = getopt_long(argc, argv, "f:", long_options, NULL)) != -1) {
 		enum options_outcome outcome = own_take(option, options);

@@ -7,7 +7,6 @@
 
 struct engine_options {
 	struct options shared;
-	const char *pin_dir;
 	bool detach;
 	bool verbose;
 	bool busy_poll;

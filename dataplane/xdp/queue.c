@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #ifndef SO_PREFER_BUSY_POLL
 #define SO_PREFER_BUSY_POLL 69
@@ -13,34 +12,13 @@
 #define SO_BUSY_POLL_BUDGET 70
 #endif
 
-#define FREED_MS 1000 /* so long may the kernel take to free a socket of one who was killed */
-#define FREED_LOOK_MS 20
 #define KICKS_MAX 8 /* the kernel sends so many frames in one call as it likes */
-
-static const char *hint_of(int err)
-{
-	switch (-err) {
-	case EAFNOSUPPORT:
-		return "this kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS): use `engine: xdp`";
-	case ENOBUFS:
-	case ENOMEM:
-		return "the limit for locked memory is too low (ulimit -l, LimitMEMLOCK=), or "
-		       "memory is short: raise it, give --buffers less, or use `engine: xdp`";
-	case EBUSY:
-		return "another program's AF_XDP socket is there: end that, or use `engine: xdp`";
-	case EPERM:
-	case EACCES:
-		return "run as root, or with CAP_NET_RAW";
-	default:
-		return "the device takes no AF_XDP socket: use `engine: xdp`";
-	}
-}
 
 static int umem_create(struct queue *queue, struct buffers *buffers)
 {
 	const struct xsk_umem_config config = {
-		.fill_size = queue->ring_size,
-		.comp_size = queue->ring_size,
+		.fill_size = queue->steered.ring_size,
+		.comp_size = queue->steered.ring_size,
 		.frame_size = BUFFER_BYTES,
 	};
 
@@ -51,42 +29,30 @@ static int umem_create(struct queue *queue, struct buffers *buffers)
 static int socket_create(struct queue *queue, struct buffers *buffers, bool first, bool copy)
 {
 	const struct xsk_socket_config config = {
-		.rx_size = queue->ring_size,
-		.tx_size = queue->ring_size,
+		.rx_size = queue->steered.ring_size,
+		.tx_size = queue->steered.ring_size,
 		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 		.bind_flags = (u16)(XDP_USE_NEED_WAKEUP | (copy ? XDP_COPY : 0)),
 	};
 
 	if (first)
-		return xsk_socket__create(&queue->socket, queue->hook->kernel_name, queue->number,
-					  buffers->umem, &queue->rx, &queue->tx, &config);
-	return xsk_socket__create_shared(&queue->socket, queue->hook->kernel_name, queue->number,
-					 buffers->umem, &queue->rx, &queue->tx, &queue->fill,
-					 &queue->completed, &config);
+		return xsk_socket__create(&queue->socket, queue->steered.hook->kernel_name,
+					  queue->steered.number, buffers->umem, &queue->rx,
+					  &queue->tx, &config);
+	return xsk_socket__create_shared(&queue->socket, queue->steered.hook->kernel_name,
+					 queue->steered.number, buffers->umem, &queue->rx,
+					 &queue->tx, &queue->fill, &queue->completed, &config);
 }
 
-/* Who held the queue until a moment ago and was killed may still hold it: the kernel frees sockets
- * in its own time. */
 static int socket_await(struct queue *queue, struct buffers *buffers, bool first, bool copy)
 {
-	const struct timespec pause = {.tv_nsec = FREED_LOOK_MS * 1000000};
-	int err = socket_create(queue, buffers, first, copy);
+	u32 waited_ms = 0;
+	int err;
 
-	for (u32 waited_ms = 0; err == -EBUSY && waited_ms < FREED_MS; waited_ms += FREED_LOOK_MS) {
-		nanosleep(&pause, NULL);
+	do
 		err = socket_create(queue, buffers, first, copy);
-	}
+	while (steered_retry(err, &waited_ms));
 	return err;
-}
-
-static bool copies(const struct queue *queue)
-{
-	struct xdp_options options = {0};
-	socklen_t bytes = sizeof(options);
-
-	return getsockopt(xsk_socket__fd(queue->socket), SOL_XDP, XDP_OPTIONS, &options, &bytes) <
-		       0 ||
-	       !(options.flags & XDP_OPTIONS_ZEROCOPY);
 }
 
 int queue_open(struct queue *queue, struct buffers *buffers, bool copy, const char **hint)
@@ -99,10 +65,12 @@ int queue_open(struct queue *queue, struct buffers *buffers, bool copy, const ch
 		err = socket_await(queue, buffers, first, copy);
 	if (err) {
 		queue->socket = NULL;
-		*hint = hint_of(err);
+		*hint = steered_hint(err);
 		return err;
 	}
-	queue->zero_copy = !copies(queue);
+	queue->steered.fd = xsk_socket__fd(queue->socket);
+	queue->steered.bytes_max = BUFFER_FRAME_BYTES_MAX;
+	queue->steered.zero_copy = !steered_copies(queue->steered.fd);
 	return 0;
 }
 
@@ -115,7 +83,7 @@ void queue_close(struct queue *queue)
 
 int queue_poll_busily(const struct queue *queue)
 {
-	int fd = xsk_socket__fd(queue->socket);
+	int fd = queue->steered.fd;
 	int prefer = 1, usec = 20, budget = 64;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof(prefer)) < 0 ||
@@ -128,7 +96,7 @@ int queue_poll_busily(const struct queue *queue)
 /* The program must not see the credit before the kernel can see the buffers. */
 void queue_fill(struct queue *queue)
 {
-	u32 count = queue->ring_size - queue->waiting, at;
+	u32 count = queue->steered.ring_size - queue->waiting, at;
 
 	if (count > queue->buffers->free_count)
 		count = queue->buffers->free_count;
@@ -138,9 +106,9 @@ void queue_fill(struct queue *queue)
 		*xsk_ring_prod__fill_addr(&queue->fill, at + i) = buffer_take(queue->buffers);
 	xsk_ring_prod__submit(&queue->fill, count);
 	queue->waiting += count;
-	__atomic_store_n(&queue->shared->credit, queue->shared->credit + count, __ATOMIC_RELEASE);
+	kernel_worker_credit(queue->steered.shared, count);
 	if (xsk_ring_prod__needs_wakeup(&queue->fill))
-		recvfrom(xsk_socket__fd(queue->socket), NULL, 0, MSG_DONTWAIT, NULL, NULL);
+		recvfrom(queue->steered.fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
 void queue_send(struct queue *queue, const u8 *frame, u32 frame_bytes)
@@ -171,7 +139,7 @@ bool queue_flush(struct queue *queue)
 		if (!xsk_ring_prod__needs_wakeup(&queue->tx))
 			return false;
 		before = left;
-		sendto(xsk_socket__fd(queue->socket), NULL, 0, MSG_DONTWAIT, NULL, 0);
+		sendto(queue->steered.fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
 		left = unsent(queue);
 		if (left == before)
 			break;
@@ -181,22 +149,10 @@ bool queue_flush(struct queue *queue)
 
 void queue_reap(struct queue *queue)
 {
-	u32 at, count = xsk_ring_cons__peek(&queue->completed, queue->ring_size, &at);
+	u32 at, count = xsk_ring_cons__peek(&queue->completed, queue->steered.ring_size, &at);
 
 	for (u32 i = 0; i < count; i++)
 		buffer_give(queue->buffers, *xsk_ring_cons__comp_addr(&queue->completed, at + i));
 	if (count > 0)
 		xsk_ring_cons__release(&queue->completed, count);
-}
-
-u64 queue_starved(const struct queue *queue)
-{
-	struct xdp_statistics statistics = {0};
-	socklen_t bytes = sizeof(statistics);
-
-	if (getsockopt(xsk_socket__fd(queue->socket), SOL_XDP, XDP_STATISTICS, &statistics,
-		       &bytes) < 0)
-		return 0;
-	return statistics.rx_dropped + statistics.rx_ring_full +
-	       (queue->zero_copy ? statistics.rx_fill_ring_empty_descs : 0);
 }

@@ -5,30 +5,21 @@
 #define SHUNT_XDP_QUEUE_H
 
 #include "dataplane/burst/hold.h"
-#include "dataplane/state/kernel.h"
+#include "dataplane/kernel/steered.h"
 #include "dataplane/xdp/buffers.h"
-#include "dataplane/xdp/hook.h"
 
 #define QUEUE_BUFFERS 4096 /* of each; half of them to receive, half to send */
 #define QUEUE_BUFFERS_MIN 128
 #define QUEUE_BUFFERS_MAX 16384
 
 struct queue {
-	const struct hook *hook;
-	u32 port;    /* index of the interface */
-	u32 ifindex; /* where the socket is; the interface may come back as another */
-	u32 number;  /* of the queue, as the device has it */
-	u32 worker;  /* as the kernel's program numbers it, and the report */
-
+	struct steered steered;
 	struct xsk_socket *socket;
 	struct xsk_ring_cons rx, completed;
 	struct xsk_ring_prod fill, tx;
 	struct buffers *buffers;
-	u32 ring_size;
 	u32 waiting; /* buffers that the kernel has for frames to come, or with frames in them */
-	bool zero_copy;
 
-	struct kernel_worker *shared;
 	const struct kernel_port *shared_port;
 	struct env env;
 	struct hold hold;
@@ -57,7 +48,7 @@ static inline void queue_taken(struct queue *queue, u32 count)
 {
 	xsk_ring_cons__release(&queue->rx, count);
 	queue->waiting -= count;
-	queue->shared->taken += count;
+	kernel_worker_take(queue->steered.shared, count);
 }
 
 /* Frames that queue_send() has room for. */
@@ -74,8 +65,5 @@ bool queue_flush(struct queue *queue);
 
 /* Takes back the buffers of frames that were sent. */
 void queue_reap(struct queue *queue);
-
-/* Frames that came while there was no buffer, or no place in the ring. Any thread. */
-u64 queue_starved(const struct queue *queue);
 
 #endif

@@ -17,7 +17,7 @@
 #include "dataplane/session/handover.h"
 #include "dataplane/session/message.h"
 #include "dataplane/session/trace.h"
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 
 #define OUT_BYTES 66048 /* the longest IP packet, with the longest headers */
 #define SNAP_BYTES 262144

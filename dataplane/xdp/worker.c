@@ -21,7 +21,7 @@ _Static_assert(WORKER_BURST <= BURST_MAX, "one burst");
 
 static struct report_worker *block(const struct view *view, const struct queue *queue)
 {
-	return report_worker(&view->counts, queue->worker);
+	return report_worker(&view->own.report, queue->steered.worker);
 }
 
 /* --- Time ----------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static void clock_step(struct worker *worker)
 static void beat(struct worker *worker)
 {
 	for (u32 i = 0; i < worker->queues_count; i++) {
-		u64 *told_ms = &worker->queues[i]->shared->heartbeat_ms;
+		u64 *told_ms = &worker->queues[i]->steered.shared->heartbeat_ms;
 
 		if (*told_ms != worker->now_ms)
 			__atomic_store_n(told_ms, worker->now_ms, __ATOMIC_RELAXED);
@@ -141,7 +141,7 @@ static void frame_finish(struct worker *worker, struct queue *queue, u32 i,
 		if (unlikely(!out)) /* shuntd knows interfaces that we were started without */
 			burst->verdict[i] = VERDICT_NO_NEXT_HOP;
 	} else if (action == ACTION_REPLY) {
-		out = worker->out[queue->port];
+		out = worker->out[queue->steered.port];
 	} else if (held(worker, queue, i)) {
 		return;
 	} else {
@@ -246,7 +246,7 @@ static void rest(struct worker *worker, int timeout_ms)
 
 	for (u32 i = 0; i < worker->queues_count; i++)
 		fds[i] = (struct pollfd){
-			.fd = xsk_socket__fd(worker->queues[i]->socket),
+			.fd = worker->queues[i]->steered.fd,
 			.events = POLLIN,
 		};
 	poll(fds, worker->queues_count, timeout_ms);

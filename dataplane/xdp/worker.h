@@ -7,19 +7,10 @@
 #include <pthread.h>
 
 #include "dataplane/burst/burst.h"
-#include "dataplane/session/attachment.h"
+#include "dataplane/kernel/view.h"
 #include "dataplane/xdp/queue.h"
 
 #define WORKER_BURST 32
-
-/* An attachment as workers see it: they count in blocks of their own, which the main thread adds to
- * the report, for the program in the kernel counts there, too. */
-struct view {
-	struct view *older;
-	const struct attachment *attachment;
-	struct report counts; /* the workers' */
-	struct report told;   /* of those, what is in the report already */
-};
 
 struct worker {
 	/* Set before it runs. */

@@ -5,15 +5,10 @@
  * interface to another without being copied, where the drivers copy nothing. */
 #include "dataplane/xdp/workers.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "bpf/shunt.skel.h"
-#include "dataplane/session/message.h"
 
 #define STARVED_LOOKS 10 /* of workers_tell(), to one look at the sockets' statistics */
 
@@ -38,7 +33,7 @@ static void queues_deal(struct workers *workers, const struct hooks *hooks, u32 
 			struct worker *worker = &workers->list[i % workers->count];
 			struct queue *queue = &workers->queues[n];
 
-			*queue = (struct queue){
+			queue->steered = (struct steered){
 				.hook = &hooks->list[port],
 				.port = port,
 				.ifindex = hooks->list[port].ifindex,
@@ -106,7 +101,8 @@ static int worker_open(struct worker *worker, u32 buffers_count, bool busily, ch
 	worker->sleeps = !busily;
 	if (err)
 		snprintf(text, text_bytes, "queue %u of %s has no AF_XDP socket (%s): %s",
-			 failed->number, failed->hook->kernel_name, strerror(-err), hint);
+			 failed->steered.number, failed->steered.hook->kernel_name, strerror(-err),
+			 hint);
 	return err;
 }
 
@@ -129,47 +125,16 @@ int workers_open(struct workers *workers, const struct hooks *hooks, u32 buffers
 
 /* --- The program's side --------------------------------------------------------------- */
 
-/* The last process's buffers are gone with it, and the frames that were in them. */
-static void inherit(const struct queue *queue)
-{
-	struct kernel_worker *shared = queue->shared;
-	u64 lost = shared->steered - shared->taken;
-
-	if (lost > 0)
-		message("the process before was killed with %llu packet%s of queue %u of %s in its "
-			"socket",
-			(unsigned long long)lost, lost == 1 ? "" : "s", queue->number,
-			queue->hook->kernel_name);
-	shared->lost += lost;
-	shared->taken = shared->credit = shared->steered;
-}
-
 static int queue_join(struct queue *queue, const struct kernel *kernel)
 {
-	const struct flow_tables *flows = &kernel->flows;
-	int fd = xsk_socket__fd(queue->socket);
+	struct steered *steered = &queue->steered;
+	int err = steered_join(steered, kernel, steered->zero_copy ? steered->ring_size / 2 : 0);
 
-	queue->shared = &kernel->workers[queue->worker];
-	queue->shared_port = &kernel->control->ports[queue->port];
-	queue->env = (struct env){
-		.flows = flow_tables_of(flows, queue->worker),
-		.flow_owners = flow_tables_owners(flows, queue->worker),
-		.recent = &kernel->recent[queue->worker].recent,
-	};
-	if (flows->workers_count > 1)
-		queue->env.siblings = (struct flow_others){
-			.buckets = flow_tables_of(flows, 0),
-			.workers_count = flows->workers_count,
-			.buckets_count = flows->buckets_count,
-		};
-	inherit(queue);
-	queue->shared->reserve = queue->zero_copy ? queue->ring_size / 2 : 0;
-	queue->shared->resume = queue->shared->reserve + queue->ring_size / 4;
-	queue_fill(queue);
-	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.sockets), &queue->worker, &fd,
-				BPF_ANY) < 0)
-		return -errno;
-	return 0;
+	queue->shared_port = &kernel->control->ports[steered->port];
+	queue->env = steered_env(kernel, steered->worker);
+	if (!err)
+		queue_fill(queue);
+	return err;
 }
 
 int workers_join_kernel(struct workers *workers, const struct kernel *kernel)
@@ -183,51 +148,13 @@ int workers_join_kernel(struct workers *workers, const struct kernel *kernel)
 	return err;
 }
 
-bool workers_steered_to(const struct queue *queue)
-{
-	return !queue->hook->generic && queue->hook->on == queue->ifindex;
-}
-
 static void steer(const struct workers *workers, bool on)
 {
-	for (u32 i = 0; i < workers->queues_count; i++) {
-		const struct queue *queue = &workers->queues[i];
-
-		__atomic_store_n(&queue->shared->steers, on && workers_steered_to(queue),
-				 __ATOMIC_RELEASE);
-	}
+	for (u32 i = 0; i < workers->queues_count; i++)
+		steered_steer(&workers->queues[i].steered, on);
 }
 
 /* --- Attachments ---------------------------------------------------------------------- */
-
-static void view_destroy(struct view *view)
-{
-	report_destroy(&view->counts);
-	report_destroy(&view->told);
-	free(view);
-}
-
-static int view_create(const struct attachment *attachment, struct view **out)
-{
-	const struct report *report = &attachment->report;
-	struct view *view = calloc(1, sizeof(*view));
-	int err;
-
-	if (!view)
-		return -ENOMEM;
-	view->attachment = attachment;
-	view->counts.fd = view->told.fd = -1;
-	err = report_create(report->workers_count, report->counters_count, report->epoch,
-			    &view->counts);
-	if (!err)
-		err = report_create(report->workers_count, report->counters_count, report->epoch,
-				    &view->told);
-	if (err)
-		view_destroy(view);
-	else
-		*out = view;
-	return err;
-}
 
 int workers_hand(struct workers *workers, const struct attachment *attachment)
 {
@@ -281,106 +208,14 @@ bool workers_all_at(const struct workers *workers, const struct attachment *atta
 
 /* --- What they report ----------------------------------------------------------------- */
 
-static void add(u64 *to, const u64 *now, u64 *told)
-{
-	u64 seen = __atomic_load_n(now, __ATOMIC_RELAXED);
-
-	*to += seen - *told;
-	*told = seen;
-}
-
-/* One queue's counts, of a view that may be older than the report. */
-static void counts_add(const struct view *view, u32 worker, const struct report *report)
-{
-	const struct report_worker *now = report_worker(&view->counts, worker);
-	struct report_worker *told = report_worker(&view->told, worker);
-	struct report_worker *to = report_worker(report, worker);
-	u32 counters = view->counts.counters_count < report->counters_count
-			       ? view->counts.counters_count
-			       : report->counters_count;
-
-	for (u32 i = 0; i < VERDICT_COUNT; i++)
-		add(&to->verdicts[i], &now->verdicts[i], &told->verdicts[i]);
-	add(&to->flows_unplaced, &now->flows_unplaced, &told->flows_unplaced);
-	add(&to->exceptions_lost, &now->exceptions_lost, &told->exceptions_lost);
-	add(&to->roots_refused, &now->roots_refused, &told->roots_refused);
-	for (u32 i = 0; i < counters; i++) {
-		add(&to->traffic[i].packets, &now->traffic[i].packets, &told->traffic[i].packets);
-		add(&to->traffic[i].bytes, &now->traffic[i].bytes, &told->traffic[i].bytes);
-	}
-}
-
-static void views_release(struct workers *workers)
-{
-	struct view *oldest = oldest_view(workers);
-	struct view *view = oldest ? oldest->older : NULL;
-
-	if (oldest)
-		oldest->older = NULL;
-	while (view) {
-		struct view *older = view->older;
-
-		view_destroy(view);
-		view = older;
-	}
-}
-
-static u64 clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
-}
-
-/* Whether the program forwards this queue's packets by itself, and why. What it will find with the
- * next packet counts, not what it found with the last one. */
-static enum kernel_why why_now(const struct queue *queue)
-{
-	const volatile struct kernel_worker *shared = queue->shared;
-	u64 room = shared->credit - shared->steered;
-	u64 beat_ms = shared->heartbeat_ms;
-
-	if (clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000 > beat_ms + KERNEL_HEARTBEAT_MS)
-		return KERNEL_WHY_STALLED;
-	if (shared->resume_at_ns == 0)
-		return room > shared->reserve ? KERNEL_WHY_NOT : KERNEL_WHY_NO_ROOM;
-	if (room < shared->resume || clock_ns(CLOCK_MONOTONIC) < shared->resume_at_ns)
-		return (enum kernel_why)shared->why;
-	return KERNEL_WHY_NOT;
-}
-
-static void carrier_tell(const struct queue *queue, u64 starved, struct report_worker *to)
-{
-	static const u64 reasons[] = {
-		[KERNEL_WHY_NOT] = REPORT_WHY_SETTLED,
-		[KERNEL_WHY_NO_ROOM] = REPORT_WHY_NO_ROOM,
-		[KERNEL_WHY_STALLED] = REPORT_WHY_STALLED,
-	};
-	enum kernel_why why = why_now(queue);
-
-	to->why = queue->hook->generic                ? REPORT_WHY_GENERIC
-		  : queue->hook->on != queue->ifindex ? REPORT_WHY_GONE
-						      : reasons[why];
-	if (to->why != REPORT_WHY_SETTLED)
-		to->carrier = REPORT_CARRIER_KERNEL;
-	else
-		to->carrier = queue->zero_copy ? REPORT_CARRIER_ZERO_COPY : REPORT_CARRIER_COPY;
-	to->steered = queue->shared->steered;
-	to->fallen_back = queue->shared->fallen_back;
-	to->falls = queue->shared->falls;
-	to->starved = starved;
-	to->lost = queue->shared->lost;
-}
-
 /* The generation that every part of a worker uses: the program, and its thread. */
 static u64 generation_of(const struct workers *workers, const struct worker *worker, u64 kernels)
 {
 	u64 own = 0;
 
 	if (worker_current(worker) == workers->views)
-		own = __atomic_load_n(&report_worker(&workers->views->counts,
-						     worker->queues[0]->worker)
+		own = __atomic_load_n(&report_worker(&workers->views->own.report,
+						     worker->queues[0]->steered.worker)
 					       ->generation,
 				      __ATOMIC_ACQUIRE);
 	return own < kernels ? own : kernels;
@@ -389,6 +224,7 @@ static u64 generation_of(const struct workers *workers, const struct worker *wor
 void workers_tell(struct workers *workers, const struct report *report, u64 generation)
 {
 	bool look = workers->looks++ % STARVED_LOOKS == 0;
+	struct view *oldest;
 
 	if (!workers->views)
 		return;
@@ -399,17 +235,20 @@ void workers_tell(struct workers *workers, const struct report *report, u64 gene
 
 		for (u32 k = 0; k < worker->queues_count; k++) {
 			const struct queue *queue = worker->queues[k];
-			struct report_worker *to = report_worker(report, queue->worker);
+			u32 number = queue->steered.worker;
+			struct report_worker *to = report_worker(report, number);
 
 			for (const struct view *view = workers->views; view; view = view->older)
-				counts_add(view, queue->worker, report);
+				view_add(view, number, report, number);
 			if (look)
-				workers->starved[queue->worker] = queue_starved(queue);
-			carrier_tell(queue, workers->starved[queue->worker], to);
+				workers->starved[number] = steered_starved(&queue->steered);
+			steered_tell(&queue->steered, workers->starved[number], to);
 			__atomic_store_n(&to->generation, used, __ATOMIC_RELEASE);
 		}
 	}
-	views_release(workers);
+	oldest = oldest_view(workers);
+	if (oldest)
+		views_release(oldest);
 }
 
 /* --- The end -------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 #ifndef SHUNT_XDP_WORKERS_H
 #define SHUNT_XDP_WORKERS_H
 
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 #include "dataplane/xdp/worker.h"
 
 struct workers {
@@ -23,11 +23,6 @@ struct workers {
  * left. */
 int workers_open(struct workers *workers, const struct hooks *hooks, u32 buffers_count, bool busily,
 		 char *text, size_t text_bytes) __attribute__((warn_unused_result));
-
-/* Whether frames are steered to a queue's socket at all. Where the driver has no XDP of its own the kernel
- * copies every frame once before the program sees it, on any CPU; and the socket of an interface that
- * has gone is dead. */
-bool workers_steered_to(const struct queue *queue);
 
 /* Joins them to the program's memory. Returns 0 or -errno. */
 int workers_join_kernel(struct workers *workers, const struct kernel *kernel)

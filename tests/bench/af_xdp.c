@@ -110,8 +110,8 @@ static struct xdp_bench_bpf *steer_all(const struct queue *queue)
 		     ? -errno
 		     : 0,
 	     "the socket");
-	must(bpf_xdp_attach((int)queue->ifindex, bpf_program__fd(skeleton->progs.bench_steer), 0,
-			    NULL),
+	must(bpf_xdp_attach((int)queue->steered.ifindex,
+			    bpf_program__fd(skeleton->progs.bench_steer), 0, NULL),
 	     "attaching");
 	return skeleton;
 }
@@ -128,15 +128,15 @@ static void worker_open(struct worker *worker, struct queue *queue, struct view 
 
 	hook.ifindex = if_nametoindex("up0");
 	*queue = (struct queue){
-		.hook = &hook,
-		.ifindex = hook.ifindex,
-		.ring_size = QUEUE_BUFFERS / 2,
-		.shared = &shared,
+		.steered = {.hook = &hook,
+			    .ifindex = hook.ifindex,
+			    .ring_size = QUEUE_BUFFERS / 2,
+			    .shared = &shared},
 		.shared_port = &port,
 		.env = scene->env,
 	};
 	queue->env.recent = &recent;
-	view->counts = scene->report;
+	view->own.report = scene->report;
 	worker->queues[0] = worker->out[0] = queue;
 	worker->queues_count = worker->ports_count = 1;
 	worker->current = view;

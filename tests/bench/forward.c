@@ -24,8 +24,8 @@
 #include <rte_prefetch.h>
 #include <tmmintrin.h>
 
-#include "dataplane/dpdk/cores.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/plan_here.h"
 #include "dataplane/dpdk/relay.h"
 #include "tests/bench/scene.h"
 #include "tests/bench/stages.h"
@@ -194,20 +194,16 @@ static void bench_open(struct bench *bench, u32 services_count)
 
 static bool device_open(const struct config *config, const char *program)
 {
-	struct eal_setup setup = {.program = program, .huge_pages = true};
-	struct cores cores;
-	char text[256];
-	bool huge_pages;
+	static struct machine machine;
+	static struct plan plan;
 
-	if (cores_choose("auto", &cores, text, sizeof(text)) < 0 ||
-	    ports_prepare(&ports, config->dataplane.interfaces, 1) < 0)
+	ports_prepare(&ports, config->dataplane.interfaces, 1);
+	if (ports_check(&ports) < 0)
 		exit(1);
-	setup.worker_cpus = cores.list;
-	setup.workers_count = 1;
-	setup.memory_bytes = ports_memory_bytes(&ports, 1);
-	if (eal_start(&setup, &huge_pages) < 0 || ports_open(&ports, 1) < 0)
+	plan_here(&plan, &machine, &ports, "auto", 0);
+	if (eal_start(&plan.eal) < 0 || ports_open(&ports, 1) < 0)
 		exit(1);
-	return huge_pages;
+	return plan.packets.page != MACHINE_PAGE_4K;
 }
 
 /* --- Rounds --------------------------------------------------------------------------- */

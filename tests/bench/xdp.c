@@ -14,7 +14,7 @@
 
 #include "bpf/shunt.skel.h"
 #include "dataplane/core/csum.h"
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 #include "tests/bench/scene.h"
 #include "tests/bench/xdp_bench.skel.h"
 #include "tests/bench/xdp_feed.h"

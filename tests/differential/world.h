@@ -15,7 +15,7 @@
 #include "dataplane/burst/burst.h"
 #include "dataplane/burst/replay.h"
 #include "dataplane/state/flow_table.h"
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 #include "tests/unit/frames.h"
 
 enum { WORLD_PORTS = 2, WORLD_QUEUES = 2, WORLD_WORKERS = WORLD_PORTS * WORLD_QUEUES };

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "bpf/shunt.skel.h"
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 #include "dataplane/xdp/queue.h"
 #include "tests/bench/scene.h"
 #include "tests/unit/cmocka_help.h"
@@ -28,7 +28,7 @@ static struct kernel kernel;
 static struct kernel_worker *worker;
 static struct hook hook = {.kernel_name = "lo", .ifindex = 1, .queues_count = 1};
 static struct buffers buffers;
-static struct queue queue = {.hook = &hook, .ring_size = 64};
+static struct queue queue = {.steered = {.hook = &hook, .ring_size = 64}};
 static u8 frame[FRAME_MAX];
 
 /* --- The stage ------------------------------------------------------------------------ */
@@ -90,6 +90,7 @@ static int ready(void **state)
 	memset(worker, 0, sizeof(*worker));
 	worker->steers = 1;
 	worker->resume = RESUME;
+	worker->bytes_max = BUFFER_FRAME_BYTES_MAX;
 	room(1000);
 	beat(0);
 	memcpy(frame, scene.trace, SCENE_FRAME_BYTES);
@@ -283,9 +284,12 @@ static void what_is_dropped_is_dropped_at_once(void **state)
 
 static void frames_longer_than_a_buffer_stay(void **state)
 {
-	assert_int_equal(answer_to(KERNEL_STEERED_BYTES_MAX + 1), XDP_TX);
+	assert_int_equal(answer_to(BUFFER_FRAME_BYTES_MAX + 1), XDP_TX);
 	assert_int_equal(worker->fallen_back, 0);
-	assert_int_equal(KERNEL_STEERED_BYTES_MAX + BUFFER_HEADROOM_BYTES, BUFFER_BYTES);
+	worker->bytes_max = SCENE_FRAME_BYTES - 1;
+	assert_false(steered());
+	worker->bytes_max = SCENE_FRAME_BYTES;
+	assert_true(steered());
 }
 
 static void a_queue_of_nobodys_is_the_programs(void **state)

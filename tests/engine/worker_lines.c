@@ -89,18 +89,26 @@ static void capture_write(const struct scene *scene, const char *path)
 /* Both on one core where there is but one. */
 static void device_open(const struct config_interface *interface, int cpus[static WORKERS])
 {
-	struct eal_setup setup = {.program = "worker_lines", .worker_cpus = cpus};
-	struct cores cores;
-	bool huge_pages;
-	char text[400];
+	static struct eal_line line;
+	char given[CORES_TEXT_MAX];
+	int list[CORES_NUMBERS_MAX];
+	struct eal_setup setup = {
+		.program = "worker_lines",
+		.main_cpus = given,
+		.worker_cpus = cpus,
+		.workers_count = WORKERS,
+	};
+	u32 count;
 
-	must(cores_choose("auto", &cores, text, sizeof(text)) == 0, "no core");
+	cores_format_given(given);
+	count = cores_parse(given, list);
 	for (u32 i = 0; i < WORKERS; i++)
-		cpus[i] = cores.list[i < cores.count ? i : 0];
-	setup.workers_count = WORKERS;
-	must(ports_prepare(&ports, interface, 1) == 0, "no port");
+		cpus[i] = list[i < count ? i : 0];
+	ports_prepare(&ports, interface, 1);
+	must(ports_check(&ports) == 0, "no port");
 	setup.memory_bytes = ports_memory_bytes(&ports, WORKERS);
-	must(eal_start(&setup, &huge_pages) == 0, "DPDK does not start");
+	eal_line_make(&line, &setup);
+	must(eal_start(&line) == 0, "DPDK does not start");
 	must(ports_open(&ports, WORKERS) == 0 && ports.workers_count == WORKERS,
 	     "the device has no two queues");
 }

@@ -12,13 +12,13 @@
 #
 # The router sends the VIPs to the lb and knows nothing of backends' VIPs, which stand on their
 # loopback. lb0 is the kernel's end of shunt-dpdk's net_tap device: a wire whose other end is
-# the balancer itself. For an engine in the kernel (LAB_ENGINE) it is an ordinary wire to the
-# interface `uplink0` in lb. Wires behind the router carry 1600 bytes, so that a wrapped full packet
+# the balancer itself. For an engine in the kernel (LAB_ENGINE: xdp, af_xdp, and dpdk-af_xdp, which is
+# shunt-dpdk over net_af_xdp) it is an ordinary wire to the interface `uplink0` in lb. Wires behind the router carry 1600 bytes, so that a wrapped full packet
 # of the client's 1500 fits.
 
 export LAB_ENGINE=${LAB_ENGINE:-dpdk}
 LAB_DATAPLANE=shunt-dpdk
-[[ $LAB_ENGINE == dpdk ]] || LAB_DATAPLANE=shunt-xdp
+[[ $LAB_ENGINE == dpdk* ]] || LAB_DATAPLANE=shunt-xdp
 export LAB_DATAPLANE
 LAB_DIR=/run/lab
 LAB_LB_MAC=02:00:00:00:01:02
@@ -213,14 +213,14 @@ lab_plug() {
 	END
 }
 
-# A service by UDP beside the web servers.
+# lab_who NAME..: a service by UDP beside the web servers.
 lab_who() {
 	local name
-	for name in b1 b2 b3; do
+	for name; do
 		lab_daemon "who-$name" "$name" /usr/bin/python3 -B "$lab_source/who.py" "$name" \
 			"$LAB_WHO_PORT" "$LAB_VIP_V4" "$LAB_VIP_V6"
 	done
-	for name in b1 b2 b3; do
+	for name; do
 		lab_wait 30 "who-$name" grep -q ready "$LAB_DIR/who-$name.log"
 	done
 }
@@ -232,9 +232,10 @@ lab_shuntd() {
 
 # Starts the dataplane; it runs when this returns.
 lab_engine() {
+	local said="engine ${LAB_ENGINE%-af_xdp} on" # the program is there
+	[[ $LAB_ENGINE != dpdk ]] || said="engine dpdk with"
 	lab_daemon "$LAB_DATAPLANE" lb "$LAB_DATAPLANE" -f "$LAB_CONFIG" --run-dir /run/shunt
-	lab_wait 30 "$LAB_DATAPLANE" grep -q "engine $LAB_ENGINE \(with\|on\)" \
-		"$LAB_DIR/$LAB_DATAPLANE.log"
+	lab_wait 30 "$LAB_DATAPLANE" grep -q "$said" "$LAB_DIR/$LAB_DATAPLANE.log"
 }
 
 # Another dataplane in place of the last. A device that ends with its program is plugged in anew.
@@ -256,8 +257,10 @@ lab_balancer() {
 	mkdir -p /run/shunt "$LAB_DIR/state"
 	if [[ $LAB_ENGINE != dpdk ]]; then
 		lab_wire
-		wire=(-e '/device: /d' -e '/exception: /d' -e 's/mtu: 1504/mtu: 1600/'
-			-e "s/^dataplane:/&\n  engine: $LAB_ENGINE/" -e '/workers: /d')
+		wire=(-e 's/net_tap0,iface=lb0/net_af_xdp0,iface=uplink0/' -e '/exception: /d'
+			-e 's/mtu: 1504/mtu: 1600/' -e '/workers: /d'
+			-e "s/^dataplane:/&\n  engine: ${LAB_ENGINE%-af_xdp}/")
+		[[ $LAB_ENGINE == dpdk* ]] || wire+=(-e '/device: /d')
 	fi
 	sed -e "s/@lb_mac@/$LAB_LB_MAC/" -e "s/@gateway_mac@/$LAB_LB0_MAC/" \
 		-e "s/@vip_v4@/$LAB_VIP_V4/" -e "s/@vip_v6@/$LAB_VIP_V6/" \

@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import devices
@@ -66,28 +67,15 @@ class Balancer(devices.Balancer):
     def thaw(self):
         self.engine.send_signal(signal.SIGCONT)
 
+    def configure(self, engine):
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(config(engine))
+
     def carrier(self):
         return until(lambda: self.show("engine"), "the engine is there")[0]["workers"][0]
 
     def by_socket(self):
         until(lambda: self.carrier()["by"] == "socket, copy", "the socket carries the traffic")
-
-
-class Expected(devices.Expected):
-    """What the core makes of the frames. Two ways lead through the balancer, so that within a window
-    one frame may overtake another."""
-
-    def windows(self, frames):
-        begin = 0
-        for start in range(0, len(self.frames), devices.WINDOW):
-            end = begin + sum(self.sends[start:start + devices.WINDOW])
-            yield from sorted(frames[begin:end])
-            begin = end
-
-    def compare(self, came):
-        check(len(came) == len(self.out), f"{len(came)} frames came out, not {len(self.out)}")
-        for n, (got, wanted) in enumerate(zip(self.windows(came), self.windows(self.out))):
-            check(got == wanted, f"frame {n} out is\n  {got.hex()}\nnot\n  {wanted.hex()}")
 
 
 class Case:
@@ -168,7 +156,7 @@ class Same(Case):
 
     def test(self):
         mixture = traffic.Mixture(devices.SEED, MTU, True, False)
-        expected = Expected(self.programs, self.scratch, config(),
+        expected = devices.Windows(self.programs, self.scratch, config(),
                             mixture.frames(devices.FRAMES))
         self.balance()
         self.balancer.by_socket()
@@ -282,13 +270,33 @@ class Killed(Case):
             tries += 1
             check(tries <= 10, "a killed process never had a packet in its socket")
             missing = self.lost(came, 300000 + 1000 * tries)
+        missing += self.lost_before_xdp(came, 400000)
+        tries += self.tries
         # What ends of its own accord hands over what it has.
         self.balancer.engine.send_signal(signal.SIGTERM)
         self.send(self.frames(1000, 100000), came)
         check(self.balancer.engine.wait(10) == 0, "shunt-xdp ends")
         self.all_came(came, 4000 + 100 * self.rounds + 200 * tries - missing)
 
-    def lost(self, came, first):
+    def lost_before_xdp(self, came, first):
+        """Where the next process has no sockets, it tells and shows it all the same."""
+        missing, program = 0, run("ip", "-j", "link", "show", "uplink0")
+        while not missing:
+            self.tries += 1
+            check(self.tries <= 10, "a killed process never had a packet in its socket")
+            missing = self.lost(came, first + 1000 * self.tries, "xdp")
+            text = run(f"{self.programs}/shunt", "show", "engine", "--run-dir",
+                       self.scratch + "/run")
+            check("worker 0     kernel; lost " in text, text)
+            self.balancer.stop()
+            self.balancer.configure("af_xdp")
+            self.balancer.engine = self.balancer.start("shunt-dpdk")
+            self.balancer.ready()
+            self.balancer.by_socket()
+        check(run("ip", "-j", "link", "show", "uplink0") == program, "the program was replaced")
+        return missing
+
+    def lost(self, came, first, successor="af_xdp"):
         """What a process that is killed has in its socket is lost with it, but counted. There it is
         only because the process was stopped before, and had no time to take it; where stopping took
         so long that the program had noticed, there is nothing. Returns how many."""
@@ -300,9 +308,11 @@ class Killed(Case):
         until(lambda: self.receive(came, 0.02) or not select.select([self.wire.socket], [], [], 0.2)[0],
               "no packet comes any more")
         missing = before + 200 - len(came)
+        self.balancer.configure(successor)
         self.balancer.engine = self.balancer.start("shunt-dpdk")
         self.balancer.ready()
-        self.balancer.by_socket()
+        if successor == "af_xdp":
+            self.balancer.by_socket()
         carrier = self.balancer.carrier()
         print(f"{missing} packets were in the socket of the process that was killed;", carrier)
         check(missing <= 64 and carrier["lost"] - lost == missing, "those lost are counted")
@@ -310,7 +320,53 @@ class Killed(Case):
             self.balancer.said(f"was killed with {missing} packets? of queue 0 of uplink0 in its")
         return missing
 
-    rounds = 0
+    rounds = tries = 0
+
+
+class Switched(Case):
+    """To the engine xdp and back, while frames come as fast as the wire takes them: nothing is
+    lost."""
+
+    ROUNDS = 3
+
+    def stream(self):
+        while not self.enough.is_set():
+            self.send(self.frames(64, self.sent), self.came)
+            self.sent += 64
+
+    def more(self):
+        """Waits until so many more have been sent."""
+        wanted = self.sent + 1000
+        until(lambda: self.sent > wanted, "frames are sent")
+
+    def switch(self, to):
+        self.balancer.stop()
+        self.more()
+        self.balancer.configure(to)
+        self.balancer.engine = self.balancer.start("shunt-dpdk")
+        self.balancer.said(f"engine {to} on")
+        self.more()
+
+    def to_sockets(self):
+        before = self.balancer.carrier()["steered"]
+        until(lambda: self.balancer.carrier()["steered"] > before + 1000, "the sockets get frames")
+
+    def test(self):
+        self.came, self.sent, self.enough = {}, 0, threading.Event()
+        self.balance()
+        sender = threading.Thread(target=self.stream)
+        sender.start()
+        try:
+            for _ in range(self.ROUNDS):
+                self.to_sockets()
+                self.switch("xdp")
+                self.switch("af_xdp")
+        finally:
+            self.enough.set()
+            sender.join()
+        self.balancer.ready()
+        self.all_came(self.came, self.sent)
+        check(self.balancer.carrier()["lost"] == 0, "frames were left in a socket")
 
 
 class Ports(Case):
@@ -471,8 +527,7 @@ class Faults(Case):
         """Goes on with xdp where there can be no sockets, and says why."""
         self.balance()
         self.balancer.stop()
-        with open(self.balancer.config, "w", encoding="utf-8") as file:
-            file.write(config("auto"))
+        self.balancer.configure("auto")
         log = open(self.scratch + "/shunt-xdp.log", "w", encoding="utf-8")
         self.balancer.engine = subprocess.Popen(
             [f"{self.programs}/shunt-xdp", "-f", self.balancer.config, "--run-dir",
@@ -520,10 +575,11 @@ class Faults(Case):
         self.auto()
 
 
-CASES = {"same": Same, "slow": Slow, "killed": Killed, "ports": Ports, "gone": Gone, "faults": Faults}
+CASES = {"same": Same, "slow": Slow, "killed": Killed, "switched": Switched,
+         "ports": Ports, "gone": Gone, "faults": Faults}
 
 
-def main():
+def main(cases):
     programs, name = sys.argv[1:3]
     if len(sys.argv) == 3:
         if not devices.is_root():
@@ -534,11 +590,12 @@ def main():
     run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
     run("ip", "link", "set", "lo", "up")
     with tempfile.TemporaryDirectory() as scratch:
-        case = CASES[name](programs, scratch)
+        case = cases[name](programs, scratch)
         try:
             case.test()
         finally:
             case.end()
 
 
-main()
+if __name__ == "__main__":
+    main(CASES)

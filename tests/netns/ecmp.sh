@@ -28,7 +28,7 @@ lab_in client sh -c 'echo 0 >/proc/sys/net/core/txrehash'
 lab_in client ethtool -K eth0 tso off gso off
 lab_in router ethtool -K to-lb gro off
 lab_backends_start b1 b2 b3
-lab_who
+lab_who b1 b2 b3
 for name in b1 b2 b3; do
 	lab_daemon "iperf-$name" "$name" iperf3 --server --bind "$LAB_VIP_V4"
 done

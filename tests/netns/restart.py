@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 SOURCE, VIP = os.environ["LAB_CLIENT_V4"], os.environ["LAB_VIP_V4"]
 LAB_DIR, CONFIG = os.environ["LAB_DIR"], os.environ["LAB_CONFIG"]
@@ -26,16 +27,17 @@ IN_KERNEL = ENGINE != "dpdk"
 BATCH = 400
 MOVED = 200     # connections, at least, that the Maglev table alone would have broken
 PERIOD_S = 0.7  # of requests on one connection
+PAUSE_S = 0.2   # within which whatever is under way arrives
 WAIT_S = 15
 REQUEST = f"GET / HTTP/1.1\r\nHost: {VIP}\r\n\r\n".encode()
 CORES = sorted(os.sched_getaffinity(0))
-DEVICE = "up0" if IN_KERNEL else "net_af_packet0,iface=up0"
+DEVICE = {"dpdk": "net_af_packet0,iface=up0", "dpdk-af_xdp": "net_af_xdp0,iface=up0"}.get(ENGINE, "up0")
 LAYOUT = [("", CORES[-1]), (",qpairs=2", ",".join(map(str, CORES[-2:])))]  # one worker, or two
 CONFIG_HEAD = f"""\
 version: 1
 fleet_seed: "5f1c0ffee5ba1ad5beadedc0de2b1a5e"
 dataplane:
-  engine: {ENGINE}
+  engine: {ENGINE.partition("-")[0]}
   interfaces:
     - {{ name: uplink0, device: "{DEVICE}%s" }}
   workers: "%s"
@@ -72,6 +74,8 @@ def wait_for(what, condition, seconds=WAIT_S):
 class Connection:
     """Asks again and again; broken once anything but its own backend answers."""
 
+    paused = False  # of all connections
+
     def __init__(self, port, source=SOURCE, vip=VIP, vip_port=80):
         self.port, self.source, self.vip, self.vip_port = port, source, vip, vip_port
         self.backend, self.broken, self.closing = None, None, False
@@ -90,11 +94,17 @@ class Connection:
             raise ValueError(f"{name} answered instead of {self.backend}")
         self.answered = asking
 
+    @staticmethod
+    async def unpaused():
+        while Connection.paused:
+            await asyncio.sleep(0.01)
+
     async def live(self):
         try:
             reader, writer = await asyncio.open_connection(self.vip, self.vip_port,
                                                            local_addr=(self.source, self.port))
             while not self.closing:
+                await self.unpaused()
                 await self.ask(reader, writer)
                 await asyncio.sleep(PERIOD_S)
             writer.close()
@@ -128,6 +138,22 @@ class Clients:
         begun = {c: c.asked for c in self.all if not c.closing}
         wait_for("every connection is answered, or breaks",
                  lambda: all(c.broken or c.answered > asked for c, asked in begun.items()))
+
+    @contextmanager
+    def at_rest(self, counts):
+        """Nothing is asked any more, and counts() has come to a rest: it is what this gives."""
+        Connection.paused = True
+        seen = [counts()]
+
+        def quiet():
+            time.sleep(PAUSE_S)
+            seen.append(counts())
+            return seen[-1] == seen[-2]
+        try:
+            wait_for("nothing is under way", quiet)
+            yield seen[-1]
+        finally:
+            Connection.paused = False
 
     def broken(self):
         return [c.broken for c in self.all if c.broken]
@@ -326,8 +352,10 @@ def program_id():
 def kernel_goes_on():
     """The process dies; its program goes on, is the same for the next one, and nothing is counted
     twice or lost."""
-    program, sent, shown = program_id(), wire_packets(), shown_packets()
+    program = program_id()
     expect(program, "there is no program on up0")
+    with clients.at_rest(lambda: (wire_packets(), shown_packets())) as (sent, shown):
+        pass
     dataplane.kill()
     for _ in range(2):
         clients.round()
@@ -336,7 +364,8 @@ def kernel_goes_on():
     dataplane.start()
     settle()
     expect(program_id() == program, f"program {program} was replaced by {program_id()}")
-    counted_once(sent, shown)
+    with clients.at_rest(lambda: (wire_packets(), shown_packets())):
+        counted_once(sent, shown)
 
 
 def counted_once(sent, shown):

@@ -3,7 +3,7 @@
 # Either program dies by kill -9 and comes back, under hundreds of connections whose backends
 # the Maglev tables have left: none of them may notice (restart.py). Here is the lab for it: the
 # demo's with two more backends, the balancer on a kernel interface. SHUNT_BIN names the directory of
-# programs, LAB_ENGINE the engine.
+# programs, LAB_ENGINE the engine, SHUNT_STORY another story than restart.py.
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=/dev/null
@@ -18,4 +18,5 @@ for number in 4 5; do
 done
 lab_kernel_port
 lab_backends_start b1 b2 b3 b4 b5
-lab_in client /usr/bin/python3 "$tree/tests/netns/restart.py"
+lab_who b1 b2 b3 b4 b5
+PYTHONPATH=$tree/tests/lab lab_in client /usr/bin/python3 -B "$tree/tests/netns/${SHUNT_STORY:-restart.py}"

@@ -29,7 +29,7 @@ xdp_config() {
 lab_network
 lab_kernel_port
 lab_backends
-lab_who
+lab_who b1 b2 b3
 lab_daemon iperf b1 iperf3 --server
 xdp_config >"$LAB_CONFIG"
 mkdir -p "$LAB_DIR/state"

@@ -116,7 +116,7 @@ def detach(status=0, *words):
 # --- while it runs ---
 
 def only_one():
-    refused("a second one", f"another shunt-xdp looks after the tables in {PIN_DIR}")
+    refused("a second one", f"another process looks after the tables in {PIN_DIR}")
     refused("a second one with tables of its own", "another XDP program is on up0", "--pin-dir",
             "/sys/fs/bpf/other")
     other = detach(0, "--pin-dir", "/sys/fs/bpf/other")

@@ -94,6 +94,12 @@ static const struct {
 	{HEAD
 	 "dataplane: {engine: xdp, interfaces: [{name: a, device: 'net_tap0,iface=a'}, {name: b}]}\n",
 	 {{3, 57, "'net_tap0,iface=a' is none: give one by device, such as eth0"}}},
+	{HEAD "dataplane:\n"
+	      "  engine: xdp\n"
+	      "  interfaces:\n"
+	      "  - {name: a, device: 'net_af_xdp0,iface=eth1'}\n"
+	      "  - {name: b, device: 'net_af_xdp1,iface=no/name'}\n",
+	 {{7, 23, "'net_af_xdp1,iface=no/name' is none"}}},
 	{HEAD "dataplane: {engine: af_xdp, interfaces: [{name: a, device: \"0000:01:00.0\"}]}\n",
 	 {{3, 60, "engine af_xdp works on the kernel's interfaces"}}},
 	{HEAD

@@ -32,7 +32,9 @@ BOOTS = {
               ",iommu_platform=on"),
     "isolated": ("isolcpus=1 nohz_full=1 rcu_nocbs=1", [], ""),
     "queues2": ("", [], ",mq=on,vectors=6"),
+    "nodes2": ("", [], ""),
 }
+MEMORY_MIB = 1024
 
 
 class Trouble(Exception):
@@ -112,6 +114,16 @@ class Machine:
                                   "-o", "sandbox=chroot", "-o", "cache=always"])
         self._await(lambda: os.path.exists(path), "virtiofsd's socket")
 
+    def _memory(self, nodes):
+        """In equal parts, each with its CPUs; virtiofsd maps all of it."""
+        arguments = []
+        for node in range(nodes):
+            cpus = "0-1" if nodes == 1 else str(node)
+            arguments += ["-object", f"memory-backend-memfd,id=memory{node},share=on,"
+                          f"size={MEMORY_MIB // nodes}M",
+                          "-numa", f"node,nodeid={node},cpus={cpus},memdev=memory{node}"]
+        return arguments
+
     def _start_qemu(self):
         parameters = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off"]
         extra, nic = [], ""
@@ -123,8 +135,7 @@ class Machine:
         self.talk, theirs = socket.socketpair()
         command = [
             QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-            "-m", "1024", "-object", "memory-backend-memfd,id=memory,size=1024M,share=on",
-            "-numa", "node,memdev=memory",
+            "-m", str(MEMORY_MIB), *self._memory(2 if "nodes2" in self.words else 1),
             "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
             *extra,
             "-serial", f"file:{self.folder}/console.log",

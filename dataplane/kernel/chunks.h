@@ -2,8 +2,8 @@
 /* Memory in the kernel that grows under a program: an array of maps of one size each, chunks, which this
  * process maps as one. The kernel inlines a program's look into a map whose size it knew when the
  * program was loaded, and a map of maps holds no others; so what grows is their number. */
-#ifndef SHUNT_XDP_CHUNKS_H
-#define SHUNT_XDP_CHUNKS_H
+#ifndef SHUNT_KERNEL_CHUNKS_H
+#define SHUNT_KERNEL_CHUNKS_H
 
 #include "dataplane/core/base.h"
 

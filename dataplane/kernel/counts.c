@@ -2,12 +2,12 @@
 /* Counters live as long as the maps, and reports as long as a process. What was added to a report
  * is noted beside each counter, in a second half of the map, so that the next process goes on
  * where this one ended. */
-#include "dataplane/xdp/counts.h"
+#include "dataplane/kernel/counts.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 
 _Static_assert(sizeof(struct kernel_count) == sizeof(struct report_traffic), "the same");
 

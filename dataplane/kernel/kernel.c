@@ -7,7 +7,7 @@
  * of maps returns only when every packet that began before it has ended, so after a flip the map of
  * the new slot is set once more to what it is, and that update's return is the end of the old
  * generation (docs/adr/0015-kernel-engine.md). */
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -18,10 +18,11 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "bpf/shunt.skel.h"
 #include "dataplane/session/message.h"
-#include "dataplane/xdp/counts.h"
+#include "dataplane/kernel/counts.h"
 
 /* What outlives the process. */
 static const char *const map_names[] = {"control", "workers", "recent", "flows",
@@ -193,8 +194,17 @@ static void control_write(struct kernel *kernel, const struct kernel_layout *lay
 		snprintf(control->pin_dir, sizeof(control->pin_dir), "%s",
 			 kernel->pin_dir ? kernel->pin_dir : "");
 	}
-	for (u32 i = 0; i < layout->workers_count; i++)
-		kernel->workers[i].steers = 0; /* to sockets that went with their process */
+}
+
+u64 kernel_worker_inherit(struct kernel *kernel, u32 worker)
+{
+	struct kernel_worker *shared = &kernel->workers[worker];
+	u64 lost = shared->steered - shared->taken;
+
+	shared->steers = 0;
+	shared->lost += lost;
+	shared->taken = shared->credit = shared->steered;
+	return lost;
 }
 
 /* The map has to hold the new interface before a packet is sent there; it refuses what takes no
@@ -258,6 +268,22 @@ static void load_tell(int err)
 		message("the kernel does not take the program (%s): shunt needs Linux 6.1 or "
 			"later; run with --verbose to see what the verifier says",
 			strerror(-err));
+}
+
+static int print_bpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return vfprintf(stderr, format, args);
+}
+
+static int print_xdp(enum libxdp_print_level level, const char *format, va_list args)
+{
+	return vfprintf(stderr, format, args);
+}
+
+void kernel_print(bool verbose)
+{
+	libbpf_set_print(verbose ? print_bpf : NULL);
+	libxdp_set_print(verbose ? print_xdp : NULL);
 }
 
 int kernel_probe(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "dataplane/xdp/chunks.h"
+#include "dataplane/kernel/chunks.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the program has counted, and what of it reports have been told. */
-#ifndef SHUNT_XDP_COUNTS_H
-#define SHUNT_XDP_COUNTS_H
+#ifndef SHUNT_KERNEL_COUNTS_H
+#define SHUNT_KERNEL_COUNTS_H
 
 #include "dataplane/state/kernel.h"
 #include "dataplane/state/report.h"

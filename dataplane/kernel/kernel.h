@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The program in the kernel and its maps, from the side of the process that looks after them:
  * loaded, mapped, pinned, filled. Interfaces are hook.h's. */
-#ifndef SHUNT_XDP_KERNEL_H
-#define SHUNT_XDP_KERNEL_H
+#ifndef SHUNT_KERNEL_KERNEL_H
+#define SHUNT_KERNEL_KERNEL_H
 
 #include "dataplane/session/attachment.h"
 #include "dataplane/state/kernel.h"
-#include "dataplane/xdp/chunks.h"
+#include "dataplane/kernel/chunks.h"
 
 struct shunt_bpf;
 
@@ -39,6 +39,9 @@ struct kernel_layout {
 	u64 flow_timeout_ms;
 };
 
+/* What libbpf and libxdp say goes to standard error, or nowhere. */
+void kernel_print(bool verbose);
+
 /* Whether this kernel takes a program from this user. Returns 0, or -errno after a message. */
 int kernel_probe(void) __attribute__((warn_unused_result));
 
@@ -46,6 +49,10 @@ int kernel_probe(void) __attribute__((warn_unused_result));
  * ones. Returns 0, or -errno after a message that says why. */
 int kernel_open(struct kernel *kernel, const struct kernel_layout *layout, const char *pin_dir)
 	__attribute__((warn_unused_result));
+
+/* Ends what the process before has left of a worker's socket, which went with it: nothing is steered
+ * there. Returns how many frames were in it, by now counted as lost. */
+u64 kernel_worker_inherit(struct kernel *kernel, u32 worker);
 
 /* Lets go; what is pinned or attached stays. */
 void kernel_close(struct kernel *kernel);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "dataplane/xdp/hook.h"
+#include "dataplane/kernel/hook.h"
 
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -18,12 +18,11 @@
 
 /* --- Finding -------------------------------------------------------------------------- */
 
-/* The kernel's name of an interface: its `device:` where that is one, else its `name:`. */
 static bool name_find(struct hook *hook)
 {
-	const char *device = hook->config->device;
-	const char *name = device[0] ? device : hook->config->name;
+	char name[CONFIG_DEVICE_MAX + 1];
 
+	config_kernel_name(hook->config, name);
 	if (strlen(name) < sizeof(hook->kernel_name) && if_nametoindex(name) != 0) {
 		strcpy(hook->kernel_name, name);
 		hook->ifindex = if_nametoindex(name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Interfaces (hook.c), and the program on them (attach.c). */
-#ifndef SHUNT_XDP_HOOK_H
-#define SHUNT_XDP_HOOK_H
+#ifndef SHUNT_KERNEL_HOOK_H
+#define SHUNT_KERNEL_HOOK_H
 
 #include "config/config.h"
 #include "dataplane/state/attach.h"
-#include "dataplane/xdp/kernel.h"
+#include "dataplane/kernel/kernel.h"
 
 struct hook {
 	const struct config_interface *config;

@@ -4,14 +4,15 @@
  * (burst_sweep's `beside`), and reads the clock for each bucket: one that was read before a
  * publication, which takes its time, would take the newest flows for the oldest. While the process
  * is away nothing sweeps, and the program takes expired entries for what they are by their ages. */
-#include "dataplane/xdp/engine.h"
+#include "dataplane/kernel/engine.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "dataplane/session/message.h"
-#include "dataplane/xdp/counts.h"
+#include "dataplane/kernel/counts.h"
 
 #define ANNOUNCE_LOOK_MS 100
 
@@ -23,6 +24,51 @@ static u64 now_ms(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
+/* --- The beginning -------------------------------------------------------------------- */
+
+/* Whatever engine the process before was. */
+static void sockets_inherit(struct kernel *kernel, const struct hooks *hooks,
+			    const struct kernel_port *ports)
+{
+	for (u32 i = 0; i < hooks->count; i++) {
+		for (u32 queue = 0; queue < ports[i].queues_count; queue++) {
+			u64 lost = kernel_worker_inherit(kernel, ports[i].first_worker + queue);
+
+			if (lost > 0)
+				message("the process before was killed with %llu packet%s of queue "
+					"%u of %s in its socket",
+					(unsigned long long)lost, lost == 1 ? "" : "s", queue,
+					hooks->list[i].kernel_name);
+		}
+	}
+}
+
+int engine_prepare(struct kernel *kernel, const struct hooks *hooks,
+		   const struct config_dataplane *config, const char *pin_dir)
+{
+	struct kernel_port ports[KERNEL_PORTS_MAX];
+	struct kernel_layout layout = {
+		.ports_count = hooks->count,
+		.ports = ports,
+		.flows = config->flows,
+		.flow_timeout_ms = config->flow_timeout_ms,
+	};
+	int err;
+
+	layout.workers_count = hooks_ports(hooks, ports);
+	err = kernel_open(kernel, &layout, pin_dir);
+	if (err)
+		return err;
+	if (kernel->resumed)
+		message("goes on with the tables and flows in %s", pin_dir);
+	else if (kernel_pinned(pin_dir))
+		message("begins without flows: the tables in %s are of another version, or of other "
+			"`flows:`, `flow_timeout:`, interfaces or receive queues",
+			pin_dir);
+	sockets_inherit(kernel, hooks, ports);
+	return 0;
+}
+
 /* --- Generations ---------------------------------------------------------------------- */
 
 /* kernel_publish() has waited for the last one's end. */
@@ -31,13 +77,15 @@ static void generation_report(const struct engine *engine)
 	const struct report *report = &engine->current->report;
 
 	if (engine->workers) {
-		workers_tell(engine->workers, report, engine->tables.generation);
+		engine->workers->tell(engine->workers_context, report, engine->tables.generation);
 		return;
 	}
 	for (u32 i = 0; i < report->workers_count; i++) {
-		report_worker(report, i)->carrier = REPORT_CARRIER_KERNEL;
-		__atomic_store_n(&report_worker(report, i)->generation, engine->tables.generation,
-				 __ATOMIC_RELEASE);
+		struct report_worker *to = report_worker(report, i);
+
+		to->carrier = REPORT_CARRIER_KERNEL;
+		to->lost = engine->kernel->workers[i].lost;
+		__atomic_store_n(&to->generation, engine->tables.generation, __ATOMIC_RELEASE);
 	}
 }
 
@@ -125,7 +173,7 @@ static void follow(struct engine *engine)
 
 /* --- The session's calls -------------------------------------------------------------- */
 
-static void describe(void *context, struct attach_message *hello)
+void engine_describe(void *context, struct attach_message *hello)
 {
 	const struct engine *engine = context;
 
@@ -152,7 +200,7 @@ static int take_up(struct engine *engine)
 	engine->current = attachment;
 	generation_report(engine);
 	attach_once(engine);
-	return engine->workers ? workers_hand(engine->workers, attachment) : 0;
+	return engine->workers ? engine->workers->hand(engine->workers_context, attachment) : 0;
 }
 
 int engine_hand(void *context, struct attachment *attachment)
@@ -163,27 +211,29 @@ int engine_hand(void *context, struct attachment *attachment)
 	return take_up(engine);
 }
 
-static struct attachment *oldest(void *context, struct attachment *newest)
+/* Both the program and the threads beside it may use what the session keeps. */
+struct attachment *engine_oldest(void *context, struct attachment *newest)
+{
+	const struct engine *engine = context;
+	const struct attachment *workers;
+	struct attachment *oldest = NULL;
+
+	if (!engine->workers)
+		return engine->current;
+	workers = engine->workers->oldest(engine->workers_context);
+	for (struct attachment *each = newest; workers && each; each = each->older)
+		if (each == engine->current || each == workers)
+			oldest = each;
+	return oldest;
+}
+
+bool engine_all_at(void *context, const struct attachment *attachment)
 {
 	const struct engine *engine = context;
 
-	return engine->current;
+	return engine->current == attachment &&
+	       (!engine->workers || engine->workers->all_at(engine->workers_context, attachment));
 }
-
-static bool all_at(void *context, const struct attachment *attachment)
-{
-	const struct engine *engine = context;
-
-	return engine->current == attachment;
-}
-
-const struct session_engine xdp_engine = {
-	.name = "xdp",
-	.describe = describe,
-	.hand = engine_hand,
-	.oldest = oldest,
-	.all_at = all_at,
-};
 
 /* --- Interfaces that change ----------------------------------------------------------- */
 
@@ -250,6 +300,22 @@ static void sweep(struct engine *engine)
 	flows->header->last_tick = flow_tick_of(now, flows->tick_ms);
 }
 
+int engine_packet_socket(const struct config_dataplane *config)
+{
+	bool answers = false;
+	int fd = -1;
+
+	for (size_t i = 0; i < config->interfaces_count; i++)
+		answers |= config->interfaces[i].answer == CONFIG_ANSWER_ARP;
+	if (answers)
+		fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (answers && fd < 0)
+		message("VIPs are answered for, but not announced (%s): run as root, or with "
+			"CAP_NET_RAW",
+			strerror(errno));
+	return fd;
+}
+
 static bool announcement_send(void *context, u32 port, const u8 *frame, u32 frame_bytes)
 {
 	const struct engine *engine = context;
@@ -287,4 +353,11 @@ void engine_run(struct engine *engine)
 		engine->swept_ms = now_ms();
 	sweep(engine);
 	announce(engine);
+}
+
+void engine_tell_end(const struct engine *engine)
+{
+	if (engine->attached)
+		message("ends; the program in the kernel forwards on (shunt-xdp --detach takes it "
+			"off)");
 }

@@ -2,8 +2,8 @@
 /* Whose a program in the kernel is. Several shunt-xdp may run on one machine, each with a pin
  * directory of its own; the name of that is written into the control map, so that a program is
  * known for ours even where a crash has left no pin of it, or those of another layout. */
-#ifndef SHUNT_XDP_OWNER_H
-#define SHUNT_XDP_OWNER_H
+#ifndef SHUNT_KERNEL_OWNER_H
+#define SHUNT_KERNEL_OWNER_H
 
 #include <bpf/bpf.h>
 

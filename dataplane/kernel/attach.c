@@ -5,7 +5,7 @@
  *
  * A program of ours (owner.h) that runs already is left alone if it is the same code on the same
  * maps: a restart then changes nothing that packets could notice. */
-#include "dataplane/xdp/hook.h"
+#include "dataplane/kernel/hook.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -17,7 +17,7 @@
 
 #include "bpf/shunt.skel.h"
 #include "dataplane/session/message.h"
-#include "dataplane/xdp/owner.h"
+#include "dataplane/kernel/owner.h"
 
 #define PROGRAM_NAME "shunt_xdp"
 

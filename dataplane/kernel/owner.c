@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "dataplane/xdp/owner.h"
+#include "dataplane/kernel/owner.h"
 
 #include <stdlib.h>
 #include <string.h>
