@@ -60,7 +60,7 @@ link_segment() {
 	END
 }
 
-# What docs/configuration.md asks of an l2 backend, and a web server.
+# What docs/backends.md asks of an l2 backend, and a web server.
 backend() {
 	lab_in "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore
 		echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce'
