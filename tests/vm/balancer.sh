@@ -14,6 +14,10 @@ balancer_tell() {
 	tail -n 15 /run/shunt*.log
 	shunt show --run-dir /run/shunt
 	shunt show drops --run-dir /run/shunt
+	ip address show dev uplink0
+	ip -6 route show
+	ip neighbour show
+	host "ip -n router address show dev lb0; ip -n router -6 route; ip -n router -6 neighbour"
 	dmesg | tail -n 12
 	echo "$reason"
 }

@@ -64,8 +64,8 @@ serves() {
 # Health checks leave the guest by its other NIC, as they do in the demo. `dataplane_dies` is not
 # among the steps: on a wire that outlives the dataplane, what is lost meanwhile has no verdict.
 demo() {
-	ip -n router address flush dev lb0
-	ip -n router -6 route flush dev lb0
+	ip -n router address flush dev lb0 scope global # a router asks in its link-local one
+	ip -n router -6 route flush dev lb0 root 2000::/3
 	mkdir /run/remote
 	for program in shunt shuntd shunt-dpdk; do
 		ln -s "$here/remote.py" "/run/remote/$program"
