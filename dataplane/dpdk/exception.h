@@ -26,6 +26,7 @@ struct exception {
 	struct exception_tap taps[PORTS_MAX]; /* by port; port NULL: none */
 	u32 taps_count;
 	struct announcer announcer;
+	bool was_down[PORTS_MAX]; /* a port's link, when last looked at */
 	struct rte_mbuf *spare; /* taken from the pool and not used */
 	u32 idle_looks;         /* in a row that found nothing */
 	u64 slow_at_ms;         /* when to look at what changes seldom */

@@ -12,6 +12,7 @@ static const struct port_kind kinds[] = {
 		.takes_whole_nic = true,
 		.filters_mac = true,
 		.mtu_limit_is_real = true,
+		.swallows = true,
 	},
 	{
 		.driver = "net_tap",
@@ -29,6 +30,7 @@ static const struct port_kind kinds[] = {
 		.spreads_always = true,
 		.has_iface = true,
 		.filters_mac = true,
+		.swallows = true,
 	},
 	{
 		.driver = "net_af_xdp",
@@ -42,6 +44,7 @@ static const struct port_kind kinds[] = {
 		.queues_default = 1,
 		.spreads_always = true,
 		.front_bytes = 256, /* XDP_PACKET_HEADROOM */
+		.swallows = true,
 	},
 	{
 		.driver = "net_vhost",
