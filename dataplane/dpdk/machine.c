@@ -356,8 +356,8 @@ void machine_prefer_node(int node)
 /* With its domain, without arguments. */
 static void address_complete(const char *address, char out[static 16])
 {
-	text_format(out, 16, "%s%.*s", address[2] == ':' ? "0000:" : "",
-		    (int)strcspn(address, ","), address);
+	text_format(out, 16, "%s%.*s", address[2] == ':' ? "0000:" : "", (int)strcspn(address, ","),
+		    address);
 }
 
 bool machine_card(const char *root, const char *address, struct machine_nic *nic)

@@ -67,7 +67,8 @@ static bool driver_gives(const char *driver)
 	return strstr(driver, "vfio") || strstr(driver, "uio");
 }
 
-bool plan_takes_card(const char *device, const struct machine_nic *nic, char *text, size_t text_bytes)
+bool plan_takes_card(const char *device, const struct machine_nic *nic, char *text,
+		     size_t text_bytes)
 {
 	const char *iommu =
 		nic && !nic->has_iommu

@@ -521,8 +521,7 @@ void port_leave(struct port *port)
 		return;
 	port_close(port);
 	if (rte_dev_remove(info.device) != 0)
-		port_complain(port, ": DPDK does not let the device `%s` go",
-			      port->config->device);
+		port_complain(port, ": DPDK does not let the device `%s` go", port->config->device);
 }
 
 static int port_suffices(const struct ports *ports, struct port *port)

@@ -35,8 +35,8 @@ struct port {
 	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
 	enum port_link link; /* as last seen: the main thread's */
-	bool exception; /* what is passed goes to the kernel_name */
-	bool steered;   /* shunt's own program is below: what is the kernel's never gets here */
+	bool exception;      /* what is passed goes to the kernel_name */
+	bool steered; /* shunt's own program is below: what is the kernel's never gets here */
 	struct station station;
 	char said[PORT_SAID_BYTES]; /* last complaint: the same one isn't repeated */
 };

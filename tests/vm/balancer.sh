@@ -132,3 +132,89 @@ balancer_check() {
 		fail "not both queues had packets"
 	balancer_end
 }
+
+# --- Bad luck ---
+
+# said TIMES WHAT: shunt-dpdk has said it so often.
+said() {
+	(($(grep -cF -- "$2" /run/shunt-dpdk.log) == $1))
+}
+
+awaits_saying() {
+	until_succeeds 20 "shunt-dpdk does not say $1 times '$2'" said "$1" "$2"
+}
+
+# engine_shows STATE
+engine_shows() {
+	[[ $(shunt show engine --json --run-dir /run/shunt | jq -r '.[0].interfaces[0].state') == "$1" ]]
+}
+
+# balancer_supervised: both programs, shunt-dpdk anew whenever it ends with what a supervisor takes for a
+# failure.
+balancer_supervised() {
+	mkdir -p /run/shunt /run/shunt-state
+	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" >/run/shunt.yaml
+	shuntd -f /run/shunt.yaml --run-dir /run/shunt --state-dir /run/shunt-state >/run/shuntd.log 2>&1 &
+	shuntd=$!
+	until shunt-dpdk -f /run/shunt.yaml --run-dir /run/shunt; do
+		echo "status $?"
+		sleep 0.3
+	done >/run/shunt-dpdk.log 2>&1 &
+	supervisor=$!
+}
+
+# What a supervisor meets until somebody has done what shunt-dpdk says: $1 is the driver.
+balancer_missed() {
+	local mend="\`modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci $NIC\` hands it over"
+	until_succeeds 20 "the kernel's driver is not told" \
+		grep -F "which the kernel's driver virtio-pci has as eth1: $mend" /run/shunt-dpdk.log
+	echo "$NIC" >"/sys/bus/pci/devices/$NIC/driver/unbind"
+	until_succeeds 20 "it is not told that no driver has the card" \
+		grep -F "which no driver has: $mend" /run/shunt-dpdk.log
+	grep -q '^status 69$' /run/shunt-dpdk.log || fail "another status than 69"
+}
+
+# The cable is pulled: what is to be sent is counted, not swallowed, and the kernel's interface knows.
+balancer_unplugged() {
+	host "./monitor.py link nic1 off"
+	awaits_saying 1 "interface uplink0: its link is down, and what should be sent there is dropped as queue_full until it is up: look at the cable"
+	until_succeeds 10 "the link is not shown as down" engine_shows "link down, DPDK polls $NIC"
+	until_succeeds 10 "the exception port keeps its carrier" grep -qx 0 /sys/class/net/uplink0/carrier
+	host "./monitor.py link nic1 on"
+	awaits_saying 1 "interface uplink0: its link is up again"
+	balancer_serves 0
+}
+
+# The card is taken out of the machine and put in again, where the kernel's driver takes it first.
+balancer_removed() {
+	local pid
+	pid=$(pidof shunt-dpdk)
+	host "./lab.sh download" || fail "no download begins"
+	echo 1 >"/sys/bus/pci/devices/$NIC/remove"
+	awaits_saying 1 "interface uplink0: its device \`$NIC\` is gone; waits for it to come back"
+	until_succeeds 10 "the card is not shown as gone" engine_shows gone
+	echo 1 >/sys/bus/pci/rescan
+	awaits_saying 1 "interface uplink0 should use the PCI device $NIC, which the kernel's driver virtio-pci has as eth1"
+	typed dpdk-devbind.py --force --bind="$1" "$NIC"
+	awaits_saying 1 "interface uplink0: its device \`$NIC\` is back and forwards again"
+	balancer_serves 0
+	host "./lab.sh downloaded" || fail "a connection did not survive the card"
+	[[ $(pidof shunt-dpdk) == "$pid" ]] || fail "shunt-dpdk was started anew"
+}
+
+# balancer_unlucky DRIVER
+balancer_unlucky() {
+	balancer_supervised
+	balancer_missed
+	balancer_bind "$1"
+	until_succeeds 30 "shunt-dpdk does not start" grep 'engine dpdk with' /run/shunt-dpdk.log
+	balancer_address
+	balancer_serves 0
+	balancer_unplugged
+	balancer_removed "$1"
+	balancer=$(pidof shunt-dpdk)
+	kill "$balancer"
+	wait "$supervisor" || fail "shunt-dpdk ended with $?"
+	kill "$shuntd"
+	wait "$shuntd" || fail "shuntd ended with $?"
+}
