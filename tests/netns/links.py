@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bad luck with shunt-dpdk's interfaces, one of which stands on a veth and one on a tap: links that are
-down at the start and later, devices that are deleted and made again, a device that is not there when it
-starts. Each is told once, with the mend; the other interface goes on; every frame has its verdict; and
-traffic resumes by itself, with its flows, under the same shuntd.
+"""Bad luck with two interfaces: links that are down at the start and later, devices that are deleted and
+made again, a device that is not there at the start. Each is told once, with the mend; the other interface
+goes on; every frame has its verdict; and traffic resumes by itself, with its flows, under the same shuntd.
 
-usage: links.py BIN    exit: 0 passed, 1 failed, 77 cannot run here
+usage: links.py BIN dpdk|xdp    exit: 0 passed, 1 failed, 77 cannot run here
+
+shunt-dpdk has one interface on a veth and one on a tap, shunt-xdp both on a veth, as root. All goes out by
+uplink0.
 """
 import os
 import signal
@@ -15,17 +17,17 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+import devices
 import dpdk
-from devices import Balancer, check, is_root, run, skip, until
+from devices import check, is_root, run, skip, until
 
 CONFIG = """
 version: 1
 fleet_seed: "000102030405060708090a0b0c0d0e0f"
 dataplane:
   interfaces:
-    - { name: uplink0, device: "net_af_packet0,iface=up0", mac: "02:00:00:00:00:01",
-        gateway_mac: "02:00:00:00:00:fe" }
-    - { name: side0, device: "net_tap0,iface=lb0", mac: "02:00:00:00:00:02", exception: off }
+    - { name: uplink0, device: "%s", mac: "02:00:00:00:00:01", gateway_mac: "02:00:00:00:00:fe" }
+    - { name: side0, device: "%s", mac: "02:00:00:00:00:02", exception: off }
   flows: 10K
 services:
   - name: web
@@ -34,15 +36,45 @@ services:
     port: 443
     backends: [{ address: 10.0.1.1 }, { address: 10.0.1.2 }]
 """
-STATIONS = {"up0": bytes.fromhex("020000000001"), "lb0": bytes.fromhex("020000000002")}
-UP0, LB0 = "wire0", "lb0"  # where frames are put in to come by the one and the other
-DEVICES = {"uplink0": "net_af_packet0,iface=up0", "side0": "net_tap0,iface=lb0"}
+UPLINK, SIDE = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")  # as stations
 
 
 class Lab:
+    """With shunt-dpdk."""
+
+    devices = "net_af_packet0,iface=up0", "net_tap0,iface=lb0"
+    polled = "DPDK polls net_af_packet"
+    down = "link down, DPDK polls net_af_packet"
+    side = "lb0"  # where frames are put in to come by side0
+
     def __init__(self, programs, scratch):
-        self.balancer = Balancer(programs, scratch, CONFIG)
         self.ports = iter(range(2000, 60000))
+        self.wire_make(up=False)
+        self.prepare()
+        self.balancer = self.start(programs, scratch, CONFIG % self.devices)
+
+    def prepare(self):
+        pass
+
+    def start(self, programs, scratch, text):
+        return devices.Balancer(programs, scratch, text)
+
+    def wire_make(self, up=True):
+        run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "wire0")
+        run("ip", "link", "set", "up0", "up")
+        run("ethtool", "-K", "wire0", "tx", "off")
+        if up:
+            run("ip", "link", "set", "wire0", "up")
+
+    def wire_delete(self):
+        run("ip", "link", "delete", "wire0")
+
+    def gone_told(self, times):
+        self.told(f"interface uplink0: its device `{self.devices[0]}` is gone; waits for it to come back",
+                  times)
+
+    def back_told(self, times):
+        self.told(f"interface uplink0: its device `{self.devices[0]}` is back and forwards again", times)
 
     def counted(self):
         return self.balancer.counted(0)
@@ -59,7 +91,7 @@ class Lab:
 
     def send(self, wire, ports, flags=dpdk.ACK):
         """Frames of these flows, put in at a wire of ours."""
-        station = STATIONS["up0" if wire == UP0 else "lb0"]
+        station = UPLINK if wire == "wire0" else SIDE
         wire = dpdk.Wire(wire)
         for port in ports:
             wire.send(dpdk.frame(station, dpdk.packet(port, flags)))
@@ -68,7 +100,7 @@ class Lab:
     def forwarded(self, wire, ports=None, count=40):
         """Sends them, and returns the backend of each flow, all having come out at wire0."""
         ports = ports or [next(self.ports) for _ in range(count)]
-        out = dpdk.Wire(UP0)
+        out = dpdk.Wire("wire0")
         self.send(wire, ports)
         frames = out.receive(len(ports))
         out.socket.close()
@@ -78,7 +110,7 @@ class Lab:
 
     def resumes(self, wire, ports=None):
         """By itself: a first frame gets through within a second or so, then all do."""
-        out = dpdk.Wire(UP0)
+        out = dpdk.Wire("wire0")
         probe = next(self.ports)
 
         def through():
@@ -101,25 +133,66 @@ class Lab:
         self.balancer.end()
 
 
-def wire_make(up=True):
-    run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "wire0")
-    run("ip", "link", "set", "up0", "up")
-    run("ethtool", "-K", "wire0", "tx", "off")
-    if up:
-        run("ip", "link", "set", "wire0", "up")
+class KernelBalancer(devices.Balancer):
+    """shuntd and shunt-xdp."""
+
+    def start(self, name, *options):
+        return super().start(name.replace("shunt-dpdk", "shunt-xdp"), *options)
+
+    def log(self, name="shunt-xdp"):
+        return super().log(name)
+
+    def said(self, pattern):
+        super().said(pattern.replace("engine dpdk with", "engine xdp on"))
+
+
+class Kernel(Lab):
+    """With shunt-xdp: a program sends to a veth only where another is at its other end."""
+
+    devices = "up0", "in0"
+    polled = "native mode, 1 queue, alone there"
+    down = "link down, native mode, 1 queue, alone there"
+    side = "wire1"
+
+    def prepare(self):
+        run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
+        run("ip", "link", "add", "in0", "type", "veth", "peer", "name", "wire1")
+        run("ip", "link", "set", "in0", "up")
+        run("ip", "link", "set", "wire1", "up")
+        self.programs_pass()
+
+    def programs_pass(self):
+        run(sys.executable, f"{devices.HERE}/../lab/xdp_pass.py", "wire0")
+
+    def start(self, programs, scratch, text):
+        return KernelBalancer(programs, scratch, text.replace("dataplane:\n", "dataplane:\n  engine: xdp\n"))
+
+    def wire_make(self, up=True):
+        super().wire_make(up)
+        if up:
+            self.programs_pass()
+
+    def wire_delete(self):
+        super().wire_delete()
+        os.unlink("/sys/fs/bpf/pass-wire0")
+
+    def gone_told(self, times):
+        self.told("interface uplink0: up0 is gone; waits for it to come back", times)
+
+    def back_told(self, times):
+        self.shown("uplink0", self.polled)
 
 
 def down_at_the_start(lab):
     lab.told("interface uplink0: its link is down, and what should be sent there is dropped as "
              "queue_full until it is up: `ip link set up0 up`, or look at the cable if it has NO-CARRIER")
-    lab.shown("uplink0", "link down, DPDK polls net_af_packet")
-    lab.shown("side0", "DPDK polls net_tap")
-    lab.dropped(LB0)
+    lab.shown("uplink0", lab.down)
+    lab.dropped(lab.side)
     run("ip", "link", "set", "wire0", "up")
     lab.told("interface uplink0: its link is up again")
-    lab.shown("uplink0", "DPDK polls net_af_packet")
-    lab.resumes(LB0)
-    lab.resumes(UP0)
+    lab.shown("uplink0", lab.polled)
+    lab.resumes(lab.side)
+    lab.resumes("wire0")
 
 
 def down_later(lab):
@@ -127,47 +200,50 @@ def down_later(lab):
     for times, name in ((2, "up0"), (3, "wire0")):
         run("ip", "link", "set", name, "down")
         lab.told("interface uplink0: its link is down", times)
-        lab.dropped(LB0)
+        lab.dropped(lab.side)
         run("ip", "link", "set", name, "up")
         lab.told("interface uplink0: its link is up again", times)
-        lab.resumes(LB0)
-        lab.forwarded(UP0)
+        lab.resumes(lab.side)
+        lab.forwarded("wire0")
+
+
+def tap_down_later(lab):
     run("ip", "link", "set", "lb0", "down")
     lab.told("interface side0: its link is down, and what should be sent there is dropped as queue_full "
              "until it is up: `ip link set lb0 up` in its namespace")
-    lab.forwarded(UP0)
+    lab.forwarded("wire0")
     run("ip", "link", "set", "lb0", "up")
     lab.told("interface side0: its link is up again")
-    lab.resumes(LB0)
+    lab.resumes("lb0")
 
 
 def tap_is_deleted(lab):
     """It is made anew. The other interface forwards meanwhile, and the flows are the same."""
     ports = [next(lab.ports) for _ in range(100)]
-    first = lab.forwarded(LB0, ports)
+    first = lab.forwarded("lb0", ports)
     run("ip", "link", "delete", "lb0")
-    lab.told(f"interface side0: its device `{DEVICES['side0']}` is gone; waits for it to come back")
-    check(lab.forwarded(UP0, ports) == first, "flows move while an interface is gone")
-    lab.told(f"interface side0: its device `{DEVICES['side0']}` is back and forwards again")
+    lab.told(f"interface side0: its device `{lab.devices[1]}` is gone; waits for it to come back")
+    check(lab.forwarded("wire0", ports) == first, "flows move while an interface is gone")
+    lab.told(f"interface side0: its device `{lab.devices[1]}` is back and forwards again")
     lab.shown("side0", "DPDK polls net_tap")
     before = lab.counted()
-    check(lab.resumes(LB0, ports) == first, "flows move when an interface is back")
+    check(lab.resumes("lb0", ports) == first, "flows move when an interface is back")
     check((lab.counted() - before)["flow"] >= len(ports), "the flow table does not know them")
 
 
 def wire_is_deleted(lab):
     ports = [next(lab.ports) for _ in range(100)]
-    first = lab.forwarded(UP0, ports)
+    first = lab.forwarded("wire0", ports)
+    side = lab.forwarded(lab.side, ports)
     for times in (1, 2):
-        run("ip", "link", "delete", "wire0")
-        lab.told(f"interface uplink0: its device `{DEVICES['uplink0']}` is gone; waits for it to come "
-                 "back", times)
+        lab.wire_delete()
+        lab.gone_told(times)
         lab.shown("uplink0", "gone")
-        lab.dropped(LB0)
-        wire_make()
-        lab.told(f"interface uplink0: its device `{DEVICES['uplink0']}` is back and forwards again", times)
-        check(lab.resumes(UP0, ports) == first, "flows move when an interface is back")
-        check(lab.forwarded(LB0, ports) == first, "flows of the other interface move")
+        lab.dropped(lab.side)
+        lab.wire_make()
+        lab.back_told(times)
+        check(lab.resumes("wire0", ports) == first, "flows move when an interface is back")
+        check(lab.forwarded(lab.side, ports) == side, "flows of the other interface move")
 
 
 def replaced_at_once(lab):
@@ -175,15 +251,15 @@ def replaced_at_once(lab):
     subprocess.run(["ip", "-batch", "-"], check=True, text=True,
                    input="link delete wire0\nlink add up0 type veth peer name wire0\n"
                    "link set up0 up\nlink set wire0 up\n")
-    lab.told(f"interface uplink0: its device `{DEVICES['uplink0']}` is back and forwards again", 3)
-    lab.resumes(UP0)
-    lab.resumes(LB0)
+    lab.back_told(3)
+    lab.resumes("wire0")
+    lab.resumes(lab.side)
 
 
 def absent_at_the_start(lab):
     """shunt-dpdk ends with a status at which a supervisor starts it again, until the device is there."""
     lab.balancer.stop()
-    run("ip", "link", "delete", "wire0")
+    lab.wire_delete()
     balancer = lab.balancer
     loop = (f"until {balancer.programs}/shunt-dpdk -f {balancer.config} --run-dir "
             f"{balancer.scratch}/run; do echo \"status $?\" >&2; sleep 0.2; done")
@@ -192,25 +268,28 @@ def absent_at_the_start(lab):
     until(lambda: balancer.log().count("status 69") >= 2, "the supervisor starts it again")
     check("interface uplink0 should listen at up0, which does not exist; `ip link` shows what does"
           in balancer.log(), balancer.log())
-    wire_make()
+    lab.wire_make()
     balancer.ready()
-    lab.resumes(UP0)
+    lab.resumes("wire0")
     os.killpg(balancer.engine.pid, signal.SIGTERM)
 
 
-STEPS = [down_at_the_start, down_later, tap_is_deleted, wire_is_deleted, replaced_at_once,
-         absent_at_the_start]
+STEPS = {
+    "dpdk": (Lab, [down_at_the_start, down_later, tap_down_later, tap_is_deleted, wire_is_deleted,
+                   replaced_at_once, absent_at_the_start]),
+    "xdp": (Kernel, [down_at_the_start, down_later, wire_is_deleted]),
+}
 
 
-def inside(programs):
+def inside(programs, engine):
+    lab_of, steps = STEPS[engine]
     run("ip", "link", "set", "lo", "up")
     run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
-    wire_make(up=False)
     with tempfile.TemporaryDirectory() as scratch:
-        lab = Lab(programs, scratch)
+        lab = lab_of(programs, scratch)
         try:
             lab.balancer.ready()
-            for step in STEPS:
+            for step in steps:
                 step(lab)
                 check(lab.balancer.shuntd.poll() is None, "shuntd has ended")
                 print("ok:", step.__name__.replace("_", " "), flush=True)
@@ -222,17 +301,19 @@ def inside(programs):
 
 
 def main():
-    programs = os.path.realpath(sys.argv[1])
-    if sys.argv[2:] == ["inside"]:
-        inside(programs)
+    programs, engine = os.path.realpath(sys.argv[1]), sys.argv[2]
+    if sys.argv[3:] == ["inside"]:
+        inside(programs, engine)
         return
+    if engine == "xdp" and not is_root():
+        skip("XDP programs are loaded by root only, not in a user namespace")
     if not os.path.exists("/dev/net/tun"):
         skip("/dev/net/tun is missing: modprobe tun")
     flags = "-nm" if is_root() else "-Urnm"
     if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
         skip(f"namespaces are refused here (unshare {flags})")
     os.execvp("unshare", ["unshare", flags, "/usr/bin/python3", os.path.realpath(__file__), programs,
-                          "inside"])
+                          engine, "inside"])
 
 
 if __name__ == "__main__":
