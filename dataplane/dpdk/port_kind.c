@@ -40,11 +40,11 @@ static const struct port_kind kinds[] = {
 		.xdp_sockets = true,
 		.filters_mac = true,
 		.frame_in_page = true,
+		.swallows = true,
 		.queues_option = "queue_count",
 		.queues_default = 1,
 		.spreads_always = true,
 		.front_bytes = 256, /* XDP_PACKET_HEADROOM */
-		.swallows = true,
 	},
 	{
 		.driver = "net_vhost",

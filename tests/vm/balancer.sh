@@ -130,7 +130,6 @@ balancer_check() {
 	shunt show workers --run-dir /run/shunt
 	shunt show workers --json --run-dir /run/shunt | jq -e 'length == 2 and all(.[]; .packets > 0)' ||
 		fail "not both queues had packets"
-	[[ $1 == uio_pci_generic ]] || balancer_removed "$1" # for that see the check `luck`
 	balancer_end
 }
 
@@ -158,8 +157,6 @@ engine_shows() {
 # balancer_supervised: both programs, shunt-dpdk anew whenever it ends with what a supervisor takes for a
 # failure.
 balancer_supervised() {
-	mkdir -p /run/shunt /run/shunt-state
-	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" >/run/shunt.yaml
 	shuntd -f /run/shunt.yaml --run-dir /run/shunt --state-dir /run/shunt-state >/run/shuntd.log 2>&1 &
 	shuntd=$!
 	until shunt-dpdk -f /run/shunt.yaml --run-dir /run/shunt; do
@@ -210,8 +207,51 @@ balancer_removed() {
 	[[ $(pidof shunt-dpdk) == "$pid" ]] || fail "shunt-dpdk was started anew"
 }
 
+# starts: what it says then is in /run/pages.log; returns its status.
+starts() {
+	local engine status=0
+	shunt-dpdk -f /run/shunt.yaml --run-dir /run/none >/run/pages.log 2>&1 &
+	engine=$!
+	until grep -q 'engine dpdk with' /run/pages.log || ! kill -0 "$engine" 2>/dev/null; do
+		sleep 0.1
+	done
+	kill "$engine" 2>/dev/null || true
+	wait "$engine" || status=$?
+	return "$status"
+}
+
+starts_saying() {
+	grep -qF -- "$1" /run/pages.log || fail "nobody says '$1': $(tr '\n' '|' </run/pages.log)"
+}
+
+# One huge page less than shunt-dpdk says that it needs: without an IOMMU it does not start, behind one
+# packets lie in small pages. And not one more than that.
+balancer_pages() {
+	local told need pages
+	sysctl vm.nr_hugepages=0
+	told=$(shunt-dpdk --plan -f /run/shunt.yaml || true)
+	[[ $told =~ 'too few 2 MiB pages are free, 0 of '([0-9]+)'; `sysctl vm.nr_hugepages='([0-9]+)'` makes them' ]] ||
+		fail "$told"
+	need=${BASH_REMATCH[1]} pages=${BASH_REMATCH[2]}
+	sysctl vm.nr_hugepages=$((pages - 1))
+	if [[ $1 == uio_pci_generic ]]; then
+		! starts || fail "shunt-dpdk starts with a huge page too few: $(</run/pages.log)"
+		starts_saying "interface uplink0 takes packets in huge pages alone, since the driver $1 has no IOMMU, but too few"
+	else
+		starts || fail "shunt-dpdk does not do with a huge page less: $(</run/pages.log)"
+		starts_saying "packets lie in 4 KiB pages, because too few"
+		starts_saying "packets in 4 KiB pages, flows in 2 MiB pages"
+	fi
+	starts_saying "too few 2 MiB pages are free, $((need - 1)) of $need; \`sysctl vm.nr_hugepages=$pages\` makes them"
+	sysctl vm.nr_hugepages="$pages"
+	starts || fail "shunt-dpdk does not start with as many huge pages as it says: $(</run/pages.log)"
+	starts_saying "packets in 2 MiB pages, flows in 2 MiB pages"
+}
+
 # balancer_unlucky DRIVER
 balancer_unlucky() {
+	mkdir -p /run/shunt /run/shunt-state
+	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" >/run/shunt.yaml
 	balancer_supervised
 	balancer_missed
 	balancer_bind "$1"
@@ -225,4 +265,5 @@ balancer_unlucky() {
 	wait "$supervisor" || fail "shunt-dpdk ended with $?"
 	kill "$shuntd"
 	wait "$shuntd" || fail "shuntd ended with $?"
+	balancer_pages "$1"
 }
