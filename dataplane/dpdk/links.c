@@ -9,6 +9,9 @@
  * device is closed, and looked for once a second: the same process takes it up again, with its flows
  * and its other ports, which have gone on meanwhile (docs/adr/0020-bad-luck.md).
  *
+ * DPDK's driver for XDP sockets never gives back the packet buffers of a device that it closes: when such a
+ * device is back, the process ends, to be started again. Until then its other ports go on.
+ *
  * A card that uio holds vanishes from under the workers. What they write to its registers then is a
  * SIGBUS, at which DPDK puts memory in their place. One that vfio-pci holds stays until we let it go,
  * which the kernel asks for through a thread of DPDK's. */
@@ -63,7 +66,7 @@ static enum port_link iface_link(const struct links *links, const struct link *l
 	const int running = IFF_UP | IFF_RUNNING;
 	struct ifreq request = {0};
 
-	strcpy(request.ifr_name, link->port->kernel_name);
+	strcpy(request.ifr_name, link->iface);
 	if (if_nametoindex(request.ifr_name) != link->ifindex)
 		return PORT_LINK_GONE;
 	if (ioctl(links->socket, SIOCGIFFLAGS, &request) < 0)
@@ -118,7 +121,7 @@ static void link_begin(struct link *link)
 	if (port->kind->pci && machine_card("", port->config->device, &nic))
 		memcpy(link->driver, nic.driver, sizeof(link->driver));
 	if (port->kind->has_iface)
-		link->ifindex = if_nametoindex(port->kernel_name);
+		link->ifindex = if_nametoindex(link->iface);
 	if (port->kind->kernel_is_peer && rte_eth_dev_info_get(port->id, &info) == 0 &&
 	    if_indextoname(info.if_index, name))
 		link->tap_fd = tap_find(name);
@@ -127,13 +130,10 @@ static void link_begin(struct link *link)
 /* --- Down and up ---------------------------------------------------------------------- */
 
 /* What to do about a link that is down, in the words of a sentence's end. */
-static void mend_format(const struct port *port, char *out, size_t out_bytes)
+static void mend_format(const struct link *link, char *out, size_t out_bytes)
 {
-	const struct port_kind *kind = port->kind;
-	char iface[IF_NAMESIZE] = "";
+	const struct port_kind *kind = link->port->kind;
 
-	if (kind->kernel_is_peer)
-		config_device_option(port->config->device, "iface", iface, sizeof(iface));
 	if (kind->pci)
 		snprintf(out, out_bytes,
 			 "look at the cable and the switch's port, or at the card's link in the "
@@ -142,22 +142,22 @@ static void mend_format(const struct port *port, char *out, size_t out_bytes)
 		snprintf(out, out_bytes,
 			 "`ip link set %s up`, or look at the cable if it has NO-CARRIER in `ip "
 			 "link`",
-			 port->kernel_name);
+			 link->iface);
 	else if (kind->kernel_is_peer)
 		snprintf(out, out_bytes, "`ip link set %s up` in its namespace",
-			 iface[0] ? iface : "IF");
+			 link->iface[0] ? link->iface : "IF");
 	else
 		snprintf(out, out_bytes, "start what is to be at its other end");
 }
 
-static void down_tell(const struct port *port)
+static void down_tell(const struct link *link)
 {
 	char mend[256];
 
-	mend_format(port, mend, sizeof(mend));
+	mend_format(link, mend, sizeof(mend));
 	message("interface %s: its link is down, and what should be sent there is dropped as "
 		"queue_full until it is up: %s",
-		port->config->name, mend);
+		link->port->config->name, mend);
 }
 
 static void link_leave(struct links *links, struct link *link)
@@ -184,7 +184,7 @@ static bool link_watch(struct links *links, struct link *link)
 		port_use_set(port, PORT_USED);
 		break;
 	case PORT_LINK_DOWN:
-		down_tell(port);
+		down_tell(link);
 		port_use_set(port, port->kind->swallows ? PORT_MUTE : PORT_USED);
 		break;
 	case PORT_LINK_GONE:
@@ -206,8 +206,9 @@ static void link_close(struct links *links, struct link *link)
 }
 
 /* Whether there is something to open; says what would have to be done to it first. */
-static bool is_there(struct port *port)
+static bool is_there(const struct link *link)
 {
+	struct port *port = link->port;
 	const struct port_kind *kind = port->kind;
 	const char *device = port->config->device;
 	struct machine_nic nic;
@@ -221,7 +222,7 @@ static bool is_there(struct port *port)
 		port_complain(port, "%s", text);
 		return false;
 	}
-	if (kind->has_iface && if_nametoindex(port->kernel_name) == 0)
+	if (kind->has_iface && if_nametoindex(link->iface) == 0)
 		return false;
 	if (!kind->check || kind->check(device, port->mtu, text, sizeof(text)))
 		return true;
@@ -230,7 +231,7 @@ static bool is_there(struct port *port)
 }
 
 /* Returns whether it has come back. */
-static bool link_await(const struct links *links, struct link *link)
+static bool link_await(struct links *links, struct link *link)
 {
 	struct port *port = link->port;
 	u64 now = now_ms();
@@ -238,7 +239,16 @@ static bool link_await(const struct links *links, struct link *link)
 	if (now < link->retry_at_ms)
 		return false;
 	link->retry_at_ms = now + RETRY_MS;
-	if (!is_there(port) || port_return(links->ports, port) < 0)
+	if (!is_there(link))
+		return false;
+	if (port->kind->keeps_buffers) {
+		message("interface %s: its device `%s` is back, and %s takes it up in a new process "
+			"alone: ends, to be started again",
+			port->config->name, port->config->device, port->kind->driver);
+		links->restart = true;
+		return false;
+	}
+	if (port_return(links->ports, port) < 0)
 		return false;
 	link_begin(link);
 	port->link = PORT_LINK_UP;
@@ -314,6 +324,8 @@ int links_open(struct links *links, struct ports *ports, struct workers *workers
 			continue;
 		link->port = &ports->list[i];
 		cards |= link->port->kind->pci;
+		config_device_option(link->port->config->device, "iface", link->iface,
+				     sizeof(link->iface));
 		link_begin(link);
 		link_watch(links, link);
 	}

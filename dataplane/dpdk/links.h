@@ -20,6 +20,8 @@ struct link {
 
 	/* How it was found, by kind. */
 	char driver[sizeof(((struct machine_nic *)0)->driver)];
+	char iface
+		[16]; /* the kernel's, which the device stands on or is: not that of the exception port */
 	u32 ifindex;
 	int tap_fd; /* DPDK's; -1: unknown */
 };
@@ -31,6 +33,7 @@ struct links {
 	struct link list[PORTS_MAX];
 	int socket;   /* to ask the kernel of its interfaces */
 	int timer_fd; /* readable when links_run() is due */
+	bool restart; /* a device is back that only another process can take up */
 };
 
 /* Begins to watch ports that are open, and says what is amiss already. Returns 0 or -errno. */

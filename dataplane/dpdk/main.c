@@ -211,6 +211,10 @@ static int loop(struct program *program)
 			session_run(session);
 		if (count == 1 && event.data.u32 == EVENT_LINKS && links_run(&program->links))
 			session_recall(session);
+		if (program->links.restart) {
+			status = EX_TEMPFAIL;
+			break;
+		}
 		if (exception->epoll_fd >= 0)
 			exception_run(exception, count == 1 && event.data.u32 == EVENT_EXCEPTION);
 		if (count == 1 && event.data.u32 == EVENT_STEERING &&

@@ -40,6 +40,7 @@ static const struct port_kind kinds[] = {
 		.xdp_sockets = true,
 		.filters_mac = true,
 		.frame_in_page = true,
+		.keeps_buffers = true,
 		.swallows = true,
 		.queues_option = "queue_count",
 		.queues_default = 1,

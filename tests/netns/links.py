@@ -4,10 +4,10 @@
 made again, a device that is not there at the start. Each is told once, with the mend; the other interface
 goes on; every frame has its verdict; and traffic resumes by itself, with its flows, under the same shuntd.
 
-usage: links.py BIN dpdk|xdp    exit: 0 passed, 1 failed, 77 cannot run here
+usage: links.py BIN dpdk|dpdk-af_xdp|xdp    exit: 0 passed, 1 failed, 77 cannot run here
 
-shunt-dpdk has one interface on a veth and one on a tap, shunt-xdp both on a veth, as root. All goes out by
-uplink0.
+shunt-dpdk has one interface on a veth and one on a tap, or both on veths with XDP sockets, shunt-xdp both on
+veths; XDP takes root. All goes out by uplink0.
 """
 import os
 import signal
@@ -48,13 +48,12 @@ class Lab:
     side = "lb0"  # where frames are put in to come by side0
 
     def __init__(self, programs, scratch):
-        self.ports = iter(range(2000, 60000))
-        self.wire_make(up=False)
+        self.ports, self.scratch = iter(range(2000, 60000)), scratch
         self.prepare()
         self.balancer = self.start(programs, scratch, CONFIG % self.devices)
 
     def prepare(self):
-        pass
+        self.wire_make(up=False)
 
     def start(self, programs, scratch, text):
         return devices.Balancer(programs, scratch, text)
@@ -133,6 +132,48 @@ class Lab:
         self.balancer.end()
 
 
+class SupervisedBalancer(devices.Balancer):
+    """shunt-dpdk is started again as long as it does not end with 0."""
+
+    def start(self, name, *options):
+        if name != "shunt-dpdk":
+            return super().start(name, *options)
+        loop = (f"until {self.programs}/shunt-dpdk -f {self.config} --run-dir {self.scratch}/run; "
+                "do echo \"status $?\" >&2; sleep 0.2; done")
+        with open(f"{self.scratch}/shunt-dpdk.log", "w", encoding="utf-8") as log:
+            return subprocess.Popen(["sh", "-c", loop], stderr=log, start_new_session=True)
+
+    def end(self):
+        if self.engine.poll() is None:
+            os.killpg(self.engine.pid, signal.SIGKILL)
+        super().end()
+
+
+class Sockets(Lab):
+    """With shunt-dpdk over XDP sockets and DPDK's own program, which begins without uplink0."""
+
+    devices = "net_af_xdp0,iface=up0", "net_af_xdp1,iface=in0"
+    polled = "DPDK polls net_af_xdp, an XDP program of its own"
+    down = "link down, DPDK polls net_af_xdp"
+    side = "wire1"
+
+    def start(self, programs, scratch, text):
+        return SupervisedBalancer(programs, scratch, text)
+
+    def back_told(self, times):
+        """By DPDK's driver only in another process."""
+        self.told("net_af_xdp takes it up in a new process alone: ends, to be started again", times)
+        self.told("status 75", times)
+        self.told("goes on with the flows of the dataplane before it", times)
+        self.shown("uplink0", self.polled)
+
+    def prepare(self):
+        devices.dpdk_leaks(self.scratch)
+        run("ip", "link", "add", "in0", "type", "veth", "peer", "name", "wire1")
+        run("ip", "link", "set", "in0", "up")
+        run("ip", "link", "set", "wire1", "up")
+
+
 class KernelBalancer(devices.Balancer):
     """shuntd and shunt-xdp."""
 
@@ -146,19 +187,17 @@ class KernelBalancer(devices.Balancer):
         super().said(pattern.replace("engine dpdk with", "engine xdp on"))
 
 
-class Kernel(Lab):
+class Kernel(Sockets):
     """With shunt-xdp: a program sends to a veth only where another is at its other end."""
 
     devices = "up0", "in0"
     polled = "native mode, 1 queue, alone there"
     down = "link down, native mode, 1 queue, alone there"
-    side = "wire1"
 
     def prepare(self):
+        super().prepare()
+        self.wire_make(up=False)
         run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
-        run("ip", "link", "add", "in0", "type", "veth", "peer", "name", "wire1")
-        run("ip", "link", "set", "in0", "up")
-        run("ip", "link", "set", "wire1", "up")
         self.programs_pass()
 
     def programs_pass(self):
@@ -181,6 +220,16 @@ class Kernel(Lab):
 
     def back_told(self, times):
         self.shown("uplink0", self.polled)
+
+
+def absent_at_the_start(lab):
+    """shunt-dpdk ends with a status at which a supervisor starts it again, until the device is there."""
+    balancer = lab.balancer
+    until(lambda: balancer.log().count("status 69") >= 2, "the supervisor starts it again")
+    check("interface uplink0 should listen at up0, which does not exist; `ip link` shows what does"
+          in balancer.log(), balancer.log())
+    lab.wire_make(up=False)
+    balancer.ready()
 
 
 def down_at_the_start(lab):
@@ -248,35 +297,19 @@ def wire_is_deleted(lab):
 
 def replaced_at_once(lab):
     """Between two looks: it has the same name, and is another."""
-    subprocess.run(["ip", "-batch", "-"], check=True, text=True,
-                   input="link delete wire0\nlink add up0 type veth peer name wire0\n"
-                   "link set up0 up\nlink set wire0 up\n")
+    lab.balancer.engine.send_signal(signal.SIGSTOP)
+    lab.wire_delete()
+    lab.wire_make()
+    lab.balancer.engine.send_signal(signal.SIGCONT)
     lab.back_told(3)
     lab.resumes("wire0")
     lab.resumes(lab.side)
 
 
-def absent_at_the_start(lab):
-    """shunt-dpdk ends with a status at which a supervisor starts it again, until the device is there."""
-    lab.balancer.stop()
-    lab.wire_delete()
-    balancer = lab.balancer
-    loop = (f"until {balancer.programs}/shunt-dpdk -f {balancer.config} --run-dir "
-            f"{balancer.scratch}/run; do echo \"status $?\" >&2; sleep 0.2; done")
-    with open(f"{balancer.scratch}/shunt-dpdk.log", "w", encoding="utf-8") as log:
-        balancer.engine = subprocess.Popen(["sh", "-c", loop], stderr=log, start_new_session=True)
-    until(lambda: balancer.log().count("status 69") >= 2, "the supervisor starts it again")
-    check("interface uplink0 should listen at up0, which does not exist; `ip link` shows what does"
-          in balancer.log(), balancer.log())
-    lab.wire_make()
-    balancer.ready()
-    lab.resumes("wire0")
-    os.killpg(balancer.engine.pid, signal.SIGTERM)
-
-
 STEPS = {
     "dpdk": (Lab, [down_at_the_start, down_later, tap_down_later, tap_is_deleted, wire_is_deleted,
-                   replaced_at_once, absent_at_the_start]),
+                   replaced_at_once]),
+    "dpdk-af_xdp": (Sockets, [absent_at_the_start, down_at_the_start, down_later, wire_is_deleted]),
     "xdp": (Kernel, [down_at_the_start, down_later, wire_is_deleted]),
 }
 
@@ -288,7 +321,8 @@ def inside(programs, engine):
     with tempfile.TemporaryDirectory() as scratch:
         lab = lab_of(programs, scratch)
         try:
-            lab.balancer.ready()
+            if steps[0] != absent_at_the_start:
+                lab.balancer.ready()
             for step in steps:
                 step(lab)
                 check(lab.balancer.shuntd.poll() is None, "shuntd has ended")
@@ -305,7 +339,7 @@ def main():
     if sys.argv[3:] == ["inside"]:
         inside(programs, engine)
         return
-    if engine == "xdp" and not is_root():
+    if engine != "dpdk" and not is_root():
         skip("XDP programs are loaded by root only, not in a user namespace")
     if not os.path.exists("/dev/net/tun"):
         skip("/dev/net/tun is missing: modprobe tun")
