@@ -177,11 +177,13 @@ balancer_missed() {
 	grep -q '^status 69$' /run/shunt-dpdk.log || fail "another status than 69"
 }
 
+down_told="interface uplink0: its link is down, and what should be sent there is dropped as queue_full until it is up: look at the cable"
+
 # The cable is pulled: what is to be sent is counted, not swallowed, and the kernel's interface knows.
 balancer_unplugged() {
 	listens
 	host "./monitor.py link nic1 off"
-	said "interface uplink0: its link is down, and what should be sent there is dropped as queue_full until it is up: look at the cable"
+	said "$down_told"
 	until_succeeds 10 "the link is not shown as down" engine_shows "link down, DPDK polls $NIC"
 	until_succeeds 10 "the exception port keeps its carrier" grep -qx 0 /sys/class/net/uplink0/carrier
 	host "./monitor.py link nic1 on"
@@ -254,8 +256,13 @@ balancer_unlucky() {
 	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" >/run/shunt.yaml
 	balancer_supervised
 	balancer_missed
+	listens
+	host "./monitor.py link nic1 off"
 	balancer_bind "$1"
 	until_succeeds 30 "shunt-dpdk does not start" grep 'engine dpdk with' /run/shunt-dpdk.log
+	said "$down_told"
+	host "./monitor.py link nic1 on"
+	said "interface uplink0: its link is up again"
 	balancer_address
 	balancer_serves 0
 	balancer_unplugged

@@ -10,7 +10,7 @@
 #        lab.sh lab_in NAMESPACE COMMAND..
 #        lab.sh serves SECONDS     connections of both families for so long, at least 60; prints how
 #                                  many each backend answered, and fails where one got no answer
-#        lab.sh download           begins one of 8 MiB, which takes 8 s; downloaded waits for its end, and
+#        lab.sh download           begins one of 8 MiB, which takes 4 s; downloaded waits for its end, and
 #                                  fails where it is not the file
 #        lab.sh demo DEVICE PORT   the demo's steps, with the balancer's programs in the guest, by agent.py at PORT
 set -euo pipefail
@@ -64,7 +64,7 @@ serves() {
 }
 
 download() {
-	lab_in client curl -sf -m 100 --limit-rate 1M -o /run/large "http://$LAB_VIP_V4/large" \
+	lab_in client curl -sf -m 100 --limit-rate 2M -o /run/large "http://$LAB_VIP_V4/large" \
 		>/run/download.log 2>&1 &
 	echo $! >/run/download.pid
 	until [[ -s /run/large ]]; do
