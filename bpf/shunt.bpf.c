@@ -400,6 +400,31 @@ static always_inline void time_read(const struct kernel_control *shared,
 	s->tick = (u8)worker->tick;
 }
 
+/* What becomes of the frame. An interface that is gone, or whose link is down, has no place in the map of
+ * ports: what should be sent there isn't. */
+static always_inline int act(const struct kernel_control *shared, const struct scratch *s,
+			     u64 *verdict)
+{
+	int action;
+
+	switch (verdict_action((enum verdict) * verdict)) {
+	case ACTION_FORWARD:
+		if (likely(s->result.port == s->port))
+			return XDP_TX;
+		action = (int)bpf_redirect_map(&ports, s->result.port, XDP_DROP);
+		if (unlikely(action != XDP_REDIRECT))
+			*verdict = s->result.port < shared->ports_count ? VERDICT_QUEUE_FULL
+									: VERDICT_NO_NEXT_HOP;
+		return action;
+	case ACTION_REPLY:
+		return XDP_TX;
+	case ACTION_PASS:
+		return XDP_PASS;
+	default:
+		return XDP_DROP;
+	}
+}
+
 static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 {
 	const struct kernel_control *shared;
@@ -408,6 +433,7 @@ static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 	struct scratch *s;
 	u64 verdict;
 	u32 zero = 0;
+	int action;
 
 	shared = bpf_map_lookup_elem(&control, &zero);
 	s = bpf_map_lookup_elem(&scratch, &zero);
@@ -432,19 +458,9 @@ static always_inline int shunt(struct xdp_md *ctx, pick_stage *pick)
 	checked(verdict); /* clang knows its range, the verifier doesn't */
 	if (verdict >= VERDICT_COUNT)
 		return XDP_ABORTED;
+	action = act(shared, s, &verdict);
 	stage_count(s, (u32)verdict);
-	switch (verdict_action((enum verdict)verdict)) {
-	case ACTION_FORWARD:
-		if (likely(s->result.port == s->port))
-			return XDP_TX;
-		return (int)bpf_redirect_map(&ports, s->result.port, XDP_DROP);
-	case ACTION_REPLY:
-		return XDP_TX;
-	case ACTION_PASS:
-		return XDP_PASS;
-	default:
-		return XDP_DROP;
-	}
+	return action;
 }
 
 SEC("xdp.frags")

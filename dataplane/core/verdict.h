@@ -121,7 +121,8 @@ enum action { ACTION_FORWARD, ACTION_REPLY, ACTION_PASS, ACTION_DROP, ACTION_COU
 	  "")                                                                                      \
 	V(NO_HEADROOM, DROP, "no_headroom", "no room in the buffer for the outer header",          \
 	  "report it, with the device: every buffer has to have room in front", "")                \
-	V(QUEUE_FULL, DROP, "queue_full", "the transmit queue took no more",                       \
+	V(QUEUE_FULL, DROP, "queue_full", "the transmit queue took no more, or its link is down",  \
+	  "`shunt show engine` says whether a link is down; else "                                 \
 	  "look at the port's load and at the longest packet that its device takes "               \
 	  "(docs/configuration.md, devices): it needs more queues and workers, a faster "          \
 	  "link, or a smaller `mtu`",                                                              \

@@ -189,15 +189,10 @@ static u32 lane_drain(struct exception *exception, struct lane *lane)
 
 /* --- The ports' state ----------------------------------------------------------------- */
 
-/* net_tap loses sight of its own interface when that moves into another namespace. */
 static void carrier_follow(struct exception_tap *tap)
 {
-	struct rte_eth_link link;
-	bool carrier;
+	bool carrier = tap->port->link == PORT_LINK_UP;
 
-	if (tap->port->kind->kernel_is_peer || rte_eth_link_get_nowait(tap->port->id, &link) < 0)
-		return;
-	carrier = link.link_status == RTE_ETH_LINK_UP;
 	if (carrier == tap->carrier)
 		return;
 	tap->carrier = carrier;
@@ -230,6 +225,17 @@ static u64 now_ms(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
+/* Behind a link that was down a switch, or another one, may have learned otherwise. */
+static void announce_anew(struct exception *exception, u32 index)
+{
+	const struct port *port = &exception->ports->list[index];
+	bool was_down = exception->was_down[index];
+
+	exception->was_down[index] = port->link != PORT_LINK_UP;
+	if (was_down && port->link == PORT_LINK_UP && port->station.answers)
+		announcer_repeat(&exception->announcer);
+}
+
 static void look_seldom(struct exception *exception, u64 now)
 {
 	if (now < exception->slow_at_ms)
@@ -238,6 +244,7 @@ static void look_seldom(struct exception *exception, u64 now)
 	for (u32 i = 0; i < exception->ports->count; i++) {
 		struct exception_tap *tap = &exception->taps[i];
 
+		announce_anew(exception, i);
 		if (tap->port && tap->fd >= 0)
 			carrier_follow(tap);
 		if (tap->port && tap->fd >= 0)

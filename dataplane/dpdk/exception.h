@@ -26,9 +26,10 @@ struct exception {
 	struct exception_tap taps[PORTS_MAX]; /* by port; port NULL: none */
 	u32 taps_count;
 	struct announcer announcer;
-	struct rte_mbuf *spare; /* taken from the pool and not used */
-	u32 idle_looks;         /* in a row that found nothing */
-	u64 slow_at_ms;         /* when to look at what changes seldom */
+	bool was_down[PORTS_MAX]; /* a port's link, when last looked at */
+	struct rte_mbuf *spare;   /* taken from the pool and not used */
+	u32 idle_looks;           /* in a row that found nothing */
+	u64 slow_at_ms;           /* when to look at what changes seldom */
 	int epoll_fd; /* readable when the kernel sends; -1: there is nothing to do, ever */
 };
 

@@ -284,15 +284,14 @@ static int node_read(const char *device)
 	return line_read(line, "%s/numa_node", device) ? atoi(line) : MACHINE_NO_NODE;
 }
 
-static void pci_read(struct machine *machine, const char *root, const char *address)
+static bool card_read(const char *root, const char *address, struct machine_nic *nic)
 {
-	struct machine_nic *nic = &machine->nics[machine->nics_count];
 	char device[PATH_MAX], path[PATH_MAX], line[LINE_BYTES], group[16];
 
 	text_format(device, sizeof(device), "%s" PCI "/%s", root, address);
 	line_read(line, "%s/class", device);
-	if (strncmp(line, "0x02", 4) != 0 || machine->nics_count == MACHINE_NICS_MAX)
-		return;
+	if (strncmp(line, "0x02", 4) != 0)
+		return false;
 	*nic = (struct machine_nic){.node = node_read(device)};
 	text_format(nic->address, sizeof(nic->address), "%.15s", address);
 	text_format(path, sizeof(path), "%s/driver", device);
@@ -302,7 +301,7 @@ static void pci_read(struct machine *machine, const char *root, const char *addr
 	nic->has_iommu = group[0] != '\0';
 	if (interface_find(device, nic->interface, sizeof(nic->interface)))
 		nic->queues = queues_count(root, nic->interface);
-	machine->nics_count++;
+	return true;
 }
 
 static void nics_read(struct machine *machine, const char *root)
@@ -314,8 +313,10 @@ static void nics_read(struct machine *machine, const char *root)
 	text_format(path, sizeof(path), "%s" PCI, root);
 	count = scandir(path, &entries, NULL, alphasort);
 	for (int i = 0; i < count; i++) {
-		if (isxdigit((unsigned char)entries[i]->d_name[0]))
-			pci_read(machine, root, entries[i]->d_name);
+		if (isxdigit((unsigned char)entries[i]->d_name[0]) &&
+		    machine->nics_count < MACHINE_NICS_MAX)
+			machine->nics_count += card_read(root, entries[i]->d_name,
+							 &machine->nics[machine->nics_count]);
 		free(entries[i]);
 	}
 	if (count >= 0)
@@ -352,12 +353,26 @@ void machine_prefer_node(int node)
 	(void)syscall(SYS_set_mempolicy, MPOL_PREFERRED, &nodes, 8 * sizeof(nodes) + 1);
 }
 
+/* With its domain, without arguments. */
+static void address_complete(const char *address, char out[static 16])
+{
+	text_format(out, 16, "%s%.*s", address[2] == ':' ? "0000:" : "", (int)strcspn(address, ","),
+		    address);
+}
+
+bool machine_card(const char *root, const char *address, struct machine_nic *nic)
+{
+	char full[sizeof(nic->address)];
+
+	address_complete(address, full);
+	return card_read(root, full, nic);
+}
+
 const struct machine_nic *machine_nic_at(const struct machine *machine, const char *address)
 {
 	char full[sizeof(machine->nics[0].address)];
 
-	text_format(full, sizeof(full), "%s%.*s", address[2] == ':' ? "0000:" : "",
-		    (int)strcspn(address, ","), address);
+	address_complete(address, full);
 	for (u32 i = 0; i < machine->nics_count; i++)
 		if (strcasecmp(machine->nics[i].address, full) == 0)
 			return &machine->nics[i];

@@ -58,6 +58,9 @@ struct machine {
  * taken for not there; every core that is online counts as one that we may use. */
 void machine_read(struct machine *machine, const char *root);
 
+/* Reads the card at one address of the PCI bus; false: there is none. */
+bool machine_card(const char *root, const char *address, struct machine_nic *nic);
+
 /* Asks the kernel of what no file tells: which cores we may be pinned to, and whether it gives us
  * huge pages. */
 void machine_ask(struct machine *machine);

@@ -19,6 +19,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/engine.h"
 #include "dataplane/dpdk/exception.h"
+#include "dataplane/dpdk/links.h"
 #include "dataplane/dpdk/options.h"
 #include "dataplane/dpdk/plan_here.h"
 #include "dataplane/dpdk/plan_print.h"
@@ -55,6 +56,7 @@ struct program {
 	struct workers workers;
 	struct lane lanes[WORKERS_MAX]; /* a worker each */
 	struct exception exception;
+	struct links links;
 	struct session session;
 	int signal_fd;
 	bool dpdk_started;
@@ -175,11 +177,12 @@ static int dpdk_start(struct program *program, const struct config_dataplane *co
 /* Sleeps until a signal asks for the end. */
 static int loop(struct program *program)
 {
-	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION, EVENT_STEERING };
+	enum { EVENT_SIGNAL, EVENT_SESSION, EVENT_EXCEPTION, EVENT_STEERING, EVENT_LINKS };
 	struct epoll_event signal_event = {.events = EPOLLIN, .data.u32 = EVENT_SIGNAL};
 	struct epoll_event session_event = {.events = EPOLLIN, .data.u32 = EVENT_SESSION};
 	struct epoll_event exception_event = {.events = EPOLLIN, .data.u32 = EVENT_EXCEPTION};
 	struct epoll_event steering_event = {.events = EPOLLIN, .data.u32 = EVENT_STEERING};
+	struct epoll_event links_event = {.events = EPOLLIN, .data.u32 = EVENT_LINKS};
 	struct session *session = &program->session;
 	struct steering *steering = program->steering;
 	struct exception *exception = &program->exception;
@@ -190,6 +193,7 @@ static int loop(struct program *program)
 	if (epoll_fd < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->signal_fd, &signal_event) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, session->epoll_fd, &session_event) < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, program->links.timer_fd, &links_event) < 0 ||
 	    (exception->epoll_fd >= 0 &&
 	     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, exception->epoll_fd, &exception_event) < 0) ||
 	    (steering && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, steering_epoll_fd(steering),
@@ -205,6 +209,12 @@ static int loop(struct program *program)
 			break;
 		if (count == 1 && event.data.u32 == EVENT_SESSION)
 			session_run(session);
+		if (count == 1 && event.data.u32 == EVENT_LINKS && links_run(&program->links))
+			session_recall(session);
+		if (program->links.restart) {
+			status = EX_TEMPFAIL;
+			break;
+		}
 		if (exception->epoll_fd >= 0)
 			exception_run(exception, count == 1 && event.data.u32 == EVENT_EXCEPTION);
 		if (count == 1 && event.data.u32 == EVENT_STEERING &&
@@ -230,6 +240,17 @@ static int kernel_share(struct program *program)
 	if (err == 0)
 		return EX_OK;
 	message("cannot serve the kernel: %s", strerror(-err));
+	return EX_OSERR;
+}
+
+/* What was amiss with the links before anyone asks. */
+static int links_begin(struct program *program)
+{
+	int err = links_open(&program->links, &program->ports, &program->workers);
+
+	if (err == 0)
+		return EX_OK;
+	message("cannot watch the links: %s", strerror(-err));
 	return EX_OSERR;
 }
 
@@ -262,9 +283,12 @@ static int forward(struct program *program, const struct config_dataplane *confi
 		message("cannot wait for shuntd: %s", strerror(errno));
 		return EX_OSERR;
 	}
-	status = kernel_share(program);
+	status = links_begin(program);
+	if (status == EX_OK)
+		status = kernel_share(program);
 	if (status == EX_OK)
 		status = loop(program);
+	links_close(&program->links);
 	if (steering)
 		steering_stop(steering);
 	workers_stop(&program->workers);

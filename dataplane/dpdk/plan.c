@@ -67,10 +67,9 @@ static bool driver_gives(const char *driver)
 	return strstr(driver, "vfio") || strstr(driver, "uio");
 }
 
-static void pci_check(struct plan *plan, const struct plan_port *each)
+bool plan_takes_card(const char *device, const struct machine_nic *nic, char *text,
+		     size_t text_bytes)
 {
-	const char *name = each->port->config->name, *device = each->port->config->device;
-	const struct machine_nic *nic = each->nic;
 	const char *iommu =
 		nic && !nic->has_iommu
 			? "; it stands behind no IOMMU, which vfio-pci needs: switch it on "
@@ -79,24 +78,33 @@ static void pci_check(struct plan *plan, const struct plan_port *each)
 			: "";
 
 	if (!nic)
-		plan_say(&plan->faults,
-			 "interface %s should use the PCI device %s, which does not exist here; "
+		snprintf(text, text_bytes,
+			 " should use the PCI device %s, which does not exist here; "
 			 "`dpdk-devbind.py --status-dev net` shows what does",
-			 name, device);
+			 device);
 	else if (nic->driver[0] == '\0')
-		plan_say(
-			&plan->faults,
-			"interface %s should use the PCI device %s, which no driver has: `modprobe "
-			"vfio-pci; dpdk-devbind.py --bind=vfio-pci %s` hands it over%s",
-			name, device, nic->address, iommu);
+		snprintf(text, text_bytes,
+			 " should use the PCI device %s, which no driver has: `modprobe vfio-pci; "
+			 "dpdk-devbind.py --bind=vfio-pci %s` hands it over%s",
+			 device, nic->address, iommu);
 	else if (!driver_gives(nic->driver))
-		plan_say(
-			&plan->faults,
-			"interface %s should use the PCI device %s, which the kernel's driver %s "
-			"has%s%s: `modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci %s` hands it "
-			"over%s",
-			name, device, nic->driver, nic->interface[0] ? " as " : "", nic->interface,
-			nic->address, iommu);
+		snprintf(text, text_bytes,
+			 " should use the PCI device %s, which the kernel's driver %s has%s%s: "
+			 "`modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci %s` hands it over%s",
+			 device, nic->driver, nic->interface[0] ? " as " : "", nic->interface,
+			 nic->address, iommu);
+	else
+		return true;
+	return false;
+}
+
+static void pci_check(struct plan *plan, const struct plan_port *each)
+{
+	const struct config_interface *config = each->port->config;
+	char text[PLAN_SAYS_BYTES / 2];
+
+	if (!plan_takes_card(config->device, each->nic, text, sizeof(text)))
+		plan_say(&plan->faults, "interface %s%s", config->name, text);
 }
 
 /* --- Cores ---------------------------------------------------------------------------- */

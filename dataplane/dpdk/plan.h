@@ -65,6 +65,11 @@ void plan_say(struct plan_says *says, const char *format, ...)
 void plan_say_surplus(struct plan_says *says, const struct cores *cores, u32 used,
 		      const struct port *narrowest, u32 queues, const char *workers);
 
+/* Whether DPDK can take the card at this address, NULL for one that isn't there, as its driver stands;
+ * if not, the rest of a sentence that begins with "interface NAME". */
+bool plan_takes_card(const char *device, const struct machine_nic *nic, char *text,
+		     size_t text_bytes);
+
 /* Whether so many workers serve all queues over which the device spreads packets: what it puts into
  * a queue that nobody polls is lost, and nobody counts it. If not, says so. */
 bool plan_polls_all(const struct port *port, u32 queues, u32 workers_count, char *text,

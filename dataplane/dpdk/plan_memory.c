@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Huge pages are found, not demanded. Flow tables are made first and take pages of 2 MiB (a memfd
  * has one kind of page, which shuntd has to map too); packets take what is left of those, else
- * pages of 1 GiB, else none. */
+ * pages of 1 GiB, else none. But a card without an IOMMU is told where its packets lie, and only huge
+ * pages stay there: DPDK opens it with none others. */
 #include "dataplane/dpdk/plan.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "dataplane/state/memory.h"
 
@@ -35,6 +38,36 @@ static void command_format(const struct machine *machine, int node, u64 count, c
 			 (unsigned long long)count);
 }
 
+/* An interface whose card has no IOMMU before it; NULL: there is none. */
+static const struct plan_port *needs_huge(const struct plan *plan)
+{
+	for (u32 i = 0; i < plan->ports_count; i++)
+		if (plan->ports[i].port->kind->pci && plan->ports[i].nic &&
+		    strstr(plan->ports[i].nic->driver, "uio"))
+			return &plan->ports[i];
+	return NULL;
+}
+
+/* Why packets get no huge pages, and the mend. */
+__attribute__((format(printf, 2, 3))) static void say_small(struct plan *plan, const char *format,
+							    ...)
+{
+	const struct plan_port *port = needs_huge(plan);
+	char why[PLAN_SAYS_BYTES / 2];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	if (port)
+		plan_say(&plan->faults,
+			 "interface %s takes packets in huge pages alone, since the driver %s has "
+			 "no IOMMU, but %s",
+			 port->port->config->name, port->nic->driver, why);
+	else
+		plan_say(&plan->warnings, "packets lie in 4 KiB pages, because %s", why);
+}
+
 static void say_too_few(struct plan *plan, const struct machine *machine, u64 free, u64 need,
 			u64 flows)
 {
@@ -42,17 +75,14 @@ static void say_too_few(struct plan *plan, const struct machine *machine, u64 fr
 	char command[160];
 
 	if (machine->pages_refused[MACHINE_PAGE_2M]) {
-		plan_say(&plan->warnings,
-			 "packets lie in 4 KiB pages, because the kernel refuses this process the "
-			 "2 MiB pages that are free: raise `hugetlb.2MB.max` and "
-			 "`hugetlb.2MB.rsvd.max` of its control group");
+		say_small(plan, "the kernel refuses this process the 2 MiB pages that are free: "
+				"raise `hugetlb.2MB.max` and `hugetlb.2MB.rsvd.max` of its "
+				"control group");
 		return;
 	}
 	command_format(machine, MACHINE_NO_NODE, others + need + flows, command);
-	plan_say(&plan->warnings,
-		 "packets lie in 4 KiB pages, because too few 2 MiB pages are free, %llu of %llu; "
-		 "`%s` makes them",
-		 (unsigned long long)free, (unsigned long long)need, command);
+	say_small(plan, "too few 2 MiB pages are free, %llu of %llu; `%s` makes them",
+		  (unsigned long long)free, (unsigned long long)need, command);
 }
 
 /* --- Nodes ---------------------------------------------------------------------------- */
@@ -94,12 +124,12 @@ static void say_main_node(struct plan *plan, const struct machine *machine)
 	char command[160];
 
 	node_command_format(plan, machine, plan->main_node, EAL_OWN_BYTES, command);
-	plan_say(&plan->warnings,
-		 "packets lie in 4 KiB pages, because DPDK needs %llu free 2 MiB pages on node %d, "
-		 "where its main thread runs, and %llu are there; `%s` makes them",
-		 (unsigned long long)pages_for(EAL_OWN_BYTES, MACHINE_PAGE_2M), plan->main_node,
-		 (unsigned long long)pages_left(plan, machine, plan->main_node, MACHINE_PAGE_2M),
-		 command);
+	say_small(plan,
+		  "DPDK needs %llu free 2 MiB pages on node %d, where its main thread runs, and "
+		  "%llu are there; `%s` makes them",
+		  (unsigned long long)pages_for(EAL_OWN_BYTES, MACHINE_PAGE_2M), plan->main_node,
+		  (unsigned long long)pages_left(plan, machine, plan->main_node, MACHINE_PAGE_2M),
+		  command);
 }
 
 /* DPDK takes packets' memory from that node if it can. */

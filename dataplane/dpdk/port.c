@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,20 @@
 #define KERNEL_FRAMES 1023 /* on their way from the kernel to the wire */
 
 static const u8 no_mac[6];
+
+void port_complain(struct port *port, const char *format, ...)
+{
+	char text[sizeof(port->said)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (strcmp(text, port->said) == 0)
+		return;
+	memcpy(port->said, text, sizeof(text));
+	message("interface %s%s", port->config->name, text);
+}
 
 /* --- Before DPDK starts --------------------------------------------------------------- */
 
@@ -258,30 +273,40 @@ static int device_probe(const struct port *port)
 	return err;
 }
 
-static int port_open(struct port *port)
+/* DPDK has probed the cards that there were at its start. */
+static int device_open(struct port *port, bool probed, struct rte_ether_addr *mac)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
-	struct rte_ether_addr mac;
 	int err = 0;
 
 	device_name(port->config->device, name, sizeof(name));
 	if (port->kind->kernel_is_peer)
 		tap_signals_take();
-	if (!port->kind->pci)
+	if (!probed)
 		err = device_probe(port);
 	if (err == 0)
 		err = rte_eth_dev_get_port_by_name(name, &port->id);
 	if (err == 0)
-		err = rte_eth_macaddr_get(port->id, &mac);
+		err = rte_eth_macaddr_get(port->id, mac);
 	if (err) {
-		message("interface %s: DPDK cannot open the device `%s` (%s)%s", port->config->name,
-			port->config->device, rte_strerror(-err),
-			port->kind->pci
-				? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
-				: "");
+		port_complain(port, ": DPDK cannot open the device `%s` (%s)%s",
+			      port->config->device, rte_strerror(-err),
+			      port->kind->pci
+				      ? "; `dpdk-devbind.py --bind=vfio-pci ADDRESS` hands it over"
+				      : "");
 		return -ENODEV;
 	}
 	port->open = true;
+	return 0;
+}
+
+static int port_open(struct port *port)
+{
+	struct rte_ether_addr mac;
+	int err = device_open(port, port->kind->pci, &mac);
+
+	if (err)
+		return err;
 	station_choose(port, &mac);
 	if (port->kind->kernel_sees_all)
 		message("interface %s: the kernel sees every packet of %s too, and fragments are "
@@ -439,8 +464,12 @@ static int port_start(struct port *port, u32 queues_count, struct rte_mempool *p
 	if (err == 0)
 		err = rte_eth_dev_start(port->id);
 	if (err) {
-		message("interface %s: DPDK cannot start the device `%s`: %s", port->config->name,
-			port->config->device, rte_strerror(-err));
+		port_complain(port,
+			      ": DPDK cannot start the device `%s` with %u pair%s of queues, of %u "
+			      "and %u descriptors each (%s): if it has no more, name fewer cores "
+			      "in `workers:`",
+			      port->config->device, queues_count, queues_count == 1 ? "" : "s",
+			      port->rx_descriptors, port->tx_descriptors, rte_strerror(-err));
 		return err;
 	}
 	port->started = true;
@@ -471,17 +500,64 @@ int ports_open(struct ports *ports, u32 workers_wanted)
 	return err;
 }
 
+/* What isn't there any more can't be stopped cleanly, which is no news. */
+static void port_close(struct port *port)
+{
+	bool gone = port->link == PORT_LINK_GONE;
+
+	if (port->started && rte_eth_dev_stop(port->id) != 0 && !gone)
+		message("interface %s did not stop cleanly", port->config->name);
+	if (port->open && rte_eth_dev_close(port->id) != 0 && !gone)
+		message("interface %s did not close cleanly", port->config->name);
+	port->started = port->open = false;
+}
+
+/* A closed port leaves its device with DPDK, which would not look for it again. */
+void port_leave(struct port *port)
+{
+	struct rte_eth_dev_info info;
+
+	if (!port->open || rte_eth_dev_info_get(port->id, &info) != 0)
+		return;
+	port_close(port);
+	if (rte_dev_remove(info.device) != 0)
+		port_complain(port, ": DPDK does not let the device `%s` go", port->config->device);
+}
+
+static int port_suffices(const struct ports *ports, struct port *port)
+{
+	int err = queues_learn(port);
+
+	if (err || port->queues_max >= ports->workers_count)
+		return err;
+	port_complain(port,
+		      ": its device `%s` is back with %u pair%s of queues, fewer than the %u "
+		      "workers that run: a restart of shunt-dpdk makes do with them",
+		      port->config->device, port->queues_max, port->queues_max == 1 ? "" : "s",
+		      ports->workers_count);
+	return -EINVAL;
+}
+
+int port_return(const struct ports *ports, struct port *port)
+{
+	struct rte_ether_addr mac;
+	int err = device_open(port, false, &mac);
+
+	if (err == 0)
+		err = port_suffices(ports, port);
+	if (err == 0)
+		err = port_start(port, ports->workers_count, ports->pool);
+	if (err == 0)
+		port->said[0] = '\0';
+	else
+		port_leave(port);
+	return err;
+}
+
 void ports_close(struct ports *ports)
 {
-	for (u32 i = 0; i < ports->count; i++) {
-		struct port *port = &ports->list[i];
-
-		if (port->started && rte_eth_dev_stop(port->id) != 0)
-			message("interface %s did not stop cleanly", port->config->name);
-		if (port->open && rte_eth_dev_close(port->id) != 0)
-			message("interface %s did not close cleanly", port->config->name);
-		port->started = port->open = false;
-	}
+	for (u32 i = 0; i < ports->count; i++)
+		port_close(&ports->list[i]);
 	rte_mempool_free(ports->pool);
 	rte_mempool_free(ports->kernel_pool);
 	ports->pool = ports->kernel_pool = NULL;
@@ -489,6 +565,8 @@ void ports_close(struct ports *ports)
 
 void port_describe(const struct port *port, struct attach_port *out)
 {
+	const char *device = port->kind->driver ? port->kind->driver : port->config->device;
+
 	*out = (struct attach_port){.mtu = port->mtu};
 	snprintf(out->name, sizeof(out->name), "%s", port->config->name);
 	/* A tap's own interface may live in another namespace: the kernel's routes say nothing. */
@@ -498,7 +576,11 @@ void port_describe(const struct port *port, struct attach_port *out)
 		snprintf(out->kernel_name, sizeof(out->kernel_name), "%.15s", port->config->name);
 	memcpy(out->mac, port->station.mac, 6);
 	memcpy(out->gateway_mac, port->config->gateway_mac, 6);
-	snprintf(out->state, sizeof(out->state), "DPDK polls %.24s%s",
-		 port->kind->driver ? port->kind->driver : port->config->device,
-		 port->kind->xdp_sockets ? ", an XDP program of its own" : "");
+	if (port->link == PORT_LINK_GONE)
+		snprintf(out->state, sizeof(out->state), "gone");
+	else if (port->link == PORT_LINK_DOWN)
+		snprintf(out->state, sizeof(out->state), "link down, DPDK polls %.24s", device);
+	else
+		snprintf(out->state, sizeof(out->state), "DPDK polls %.24s%s", device,
+			 port->kind->xdp_sockets ? ", an XDP program of its own" : "");
 }

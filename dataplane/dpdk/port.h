@@ -10,23 +10,46 @@
 #include "dataplane/state/attach.h"
 
 #define PORTS_MAX CONFIG_INTERFACES_MAX
+#define PORT_SAID_BYTES 1024
 
 struct rte_mempool;
+
+enum port_link { PORT_LINK_UP, PORT_LINK_DOWN, PORT_LINK_GONE };
+
+/* What workers may do with a port. */
+enum port_use {
+	PORT_USED,
+	PORT_MUTE, /* they send nothing there */
+	PORT_LEFT, /* nor do they poll it: there is no device */
+};
 
 struct port {
 	const struct config_interface *config;
 	const struct port_kind *kind;
 	char kernel_name[16]; /* of the exception port; else the value of `iface=`, where the kind
 			       * has one; else empty */
+	enum port_use use;    /* links.c writes it, workers read it */
 	u16 id;               /* DPDK's number */
 	u16 mtu;              /* bytes of an IP packet */
 	u16 rx_descriptors, tx_descriptors; /* of each queue */
 	u32 queues_max;                     /* pairs that the device has, once it is open */
 	bool open, started;
-	bool exception; /* what is passed goes to the kernel_name */
-	bool steered;   /* shunt's own program is below: what is the kernel's never gets here */
+	enum port_link link; /* as last seen: the main thread's */
+	bool exception;      /* what is passed goes to the kernel_name */
+	bool steered; /* shunt's own program is below: what is the kernel's never gets here */
 	struct station station;
+	char said[PORT_SAID_BYTES]; /* last complaint: the same one isn't repeated */
 };
+
+static inline enum port_use port_use(const struct port *port)
+{
+	return __atomic_load_n(&port->use, __ATOMIC_ACQUIRE); /* port_use_set() */
+}
+
+static inline void port_use_set(struct port *port, enum port_use use)
+{
+	__atomic_store_n(&port->use, use, __ATOMIC_RELEASE);
+}
 
 struct ports {
 	struct port list[PORTS_MAX];
@@ -52,6 +75,15 @@ u64 ports_memory_bytes(const struct ports *ports, u32 workers_count);
  * every device has queues for. On failure says why, closes what was opened and returns -errno. */
 int ports_open(struct ports *ports, u32 workers_wanted) __attribute__((warn_unused_result));
 void ports_close(struct ports *ports);
+
+/* Says a complaint of a port unless it was the last one. */
+void port_complain(struct port *port, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Gives up the device of a port that no worker uses any more; opens the one that has come in its
+ * place. The port keeps its MAC. On failure says why, once, and returns -errno. */
+void port_leave(struct port *port);
+int port_return(const struct ports *ports, struct port *port) __attribute__((warn_unused_result));
 
 /* Whether the device has taken the whole wire from the kernel, which is to have its share. */
 bool port_wants_exception(const struct port *port);

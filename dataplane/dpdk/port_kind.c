@@ -12,6 +12,7 @@ static const struct port_kind kinds[] = {
 		.takes_whole_nic = true,
 		.filters_mac = true,
 		.mtu_limit_is_real = true,
+		.swallows = true,
 	},
 	{
 		.driver = "net_tap",
@@ -29,6 +30,7 @@ static const struct port_kind kinds[] = {
 		.spreads_always = true,
 		.has_iface = true,
 		.filters_mac = true,
+		.swallows = true,
 	},
 	{
 		.driver = "net_af_xdp",
@@ -38,6 +40,8 @@ static const struct port_kind kinds[] = {
 		.xdp_sockets = true,
 		.filters_mac = true,
 		.frame_in_page = true,
+		.keeps_buffers = true,
+		.swallows = true,
 		.queues_option = "queue_count",
 		.queues_default = 1,
 		.spreads_always = true,

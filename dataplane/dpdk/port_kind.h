@@ -33,6 +33,8 @@ struct port_kind {
 	bool frame_in_page;     /* a buffer and what belongs to it has to fit one page */
 	u16 front_bytes;        /* that the kernel keeps for itself before each frame */
 	bool mtu_limit_is_real; /* sends no more than the limit that it tells */
+	bool keeps_buffers;     /* whoever closes it does not get its packet buffers back */
+	bool swallows;          /* takes what is sent on a dead link as if it had been sent */
 };
 
 /* The kind of the device that a string names; a driver of which nothing is known has a kind of

@@ -133,11 +133,21 @@ static void sort_out(struct relay *relay, const struct port *port, struct rte_mb
 	}
 }
 
+/* On a dead link nothing is tried: some devices would take it, and nobody count it. */
+static always_inline u16 send_burst(const struct relay *relay, u32 port, struct rte_mbuf **mbufs,
+				    u32 count)
+{
+	const struct port *to = &relay->ports->list[port];
+
+	if (unlikely(port_use(to) != PORT_USED))
+		return 0;
+	return rte_eth_tx_burst(to->id, relay->queue, mbufs, (u16)count);
+}
+
 static void send_queue(struct relay *relay, u32 port)
 {
 	struct relay_queue *queue = &relay->out[port];
-	u16 sent = rte_eth_tx_burst(relay->ports->list[port].id, relay->queue, queue->mbufs,
-				    (u16)queue->count);
+	u16 sent = send_burst(relay, port, queue->mbufs, queue->count);
 
 	for (u32 k = sent; unlikely(k < queue->count); k++) {
 		relay->burst.verdict[queue->places[k]] = VERDICT_QUEUE_FULL;
@@ -181,7 +191,7 @@ void relay_pass(struct relay *relay, const struct port *port, struct rte_mbuf *c
 /* Sends frames that are for one port. */
 static void send_down(struct relay *relay, u32 port, struct rte_mbuf **mbufs, u32 count)
 {
-	u32 sent = rte_eth_tx_burst(relay->ports->list[port].id, relay->queue, mbufs, (u16)count);
+	u32 sent = send_burst(relay, port, mbufs, count);
 
 	if (sent < count)
 		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);

@@ -3,12 +3,14 @@
  * of the interface's MTU at most, which is what a wire carries. Tags come within the frame. */
 #include "dataplane/dpdk/tap.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -121,6 +123,35 @@ int tap_open(const char *name, const u8 mac[static 6], u16 mtu, char *text, size
 		return fd;
 	close(fd);
 	return err;
+}
+
+static bool is_queue_of(const char *fd, const char *name)
+{
+	char path[64], line[128], iface[IFNAMSIZ];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%.16s", fd);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "iff: %15s", iface) == 1 && strcmp(iface, name) == 0;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+int tap_find(const char *name)
+{
+	DIR *dir = opendir("/proc/self/fdinfo");
+	const struct dirent *entry;
+	int fd = -1;
+
+	while (dir && fd < 0 && (entry = readdir(dir)))
+		if (is_queue_of(entry->d_name, name))
+			fd = atoi(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return fd;
 }
 
 void tap_carrier(int fd, bool carrier)

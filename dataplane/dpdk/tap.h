@@ -19,4 +19,7 @@ void tap_carrier(int fd, bool carrier);
 int tap_mac(int fd, u8 mac[static 6]) __attribute__((warn_unused_result));
 int tap_mac_set(int fd, const u8 mac[static 6]) __attribute__((warn_unused_result));
 
+/* A descriptor of this process's, somebody else's in it, that is a queue of the interface; or -1. */
+int tap_find(const char *name);
+
 #endif

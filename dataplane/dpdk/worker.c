@@ -171,8 +171,10 @@ static always_inline void serve_port(struct worker *worker, const struct port *p
 				     struct report_worker *report)
 {
 	struct rte_mbuf *mbufs[RELAY_BURST];
-	u16 count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
+	u16 count = 0;
 
+	if (likely(port_use(port) != PORT_LEFT))
+		count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
 	if (count > 0) {
 		if (worker->shared)
 			steered_take(worker->shared, count);
@@ -221,11 +223,20 @@ static void serve_kernel(struct worker *worker)
 		const struct port *port = &ports->list[i];
 		u16 count = 0;
 
-		if (port->exception)
+		if (port->exception && port_use(port) != PORT_LEFT)
 			count = rte_eth_rx_burst(port->id, worker->relay.queue, mbufs, RELAY_BURST);
 		if (count > 0)
 			relay_pass(&worker->relay, port, mbufs, count);
 	}
+}
+
+/* From here on it knows what the main thread did before it asked, and has ended what it did itself. */
+static always_inline void answer(struct worker *worker)
+{
+	u32 asked = __atomic_load_n(&worker->asked, __ATOMIC_ACQUIRE); /* worker_ask() */
+
+	if (unlikely(asked != worker->answered))
+		__atomic_store_n(&worker->answered, asked, __ATOMIC_RELEASE);
 }
 
 static int run(void *argument)
@@ -233,6 +244,7 @@ static int run(void *argument)
 	struct worker *worker = argument;
 
 	while (likely(!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED))) {
+		answer(worker);
 		clock_step(worker);
 		if (likely(follow(worker)))
 			serve(worker);
@@ -303,6 +315,17 @@ int worker_hand(struct worker *worker, struct attachment *attachment)
 struct attachment *worker_current(const struct worker *worker)
 {
 	return __atomic_load_n(&worker->current, __ATOMIC_ACQUIRE); /* take_up() */
+}
+
+void worker_ask(struct worker *worker)
+{
+	__atomic_store_n(&worker->asked, worker->asked + 1, __ATOMIC_RELEASE);
+}
+
+bool worker_answered(const struct worker *worker)
+{
+	return !worker->running ||
+	       __atomic_load_n(&worker->answered, __ATOMIC_ACQUIRE) == worker->asked;
 }
 
 void worker_stop(struct worker *worker)

@@ -33,10 +33,12 @@ struct worker {
 	 * when it needs them no more. */
 	const struct flow_elder *elder;
 
-	/* The main thread writes `newest` and `stop`, the worker `current`: no line is shared by
-	 * two writers. */
+	/* The main thread writes `newest`, `stop` and `asked`, the worker `current` and `answered`: no
+	 * line is shared by two writers. */
 	struct attachment *current cache_aligned; /* in use: every older one may be released */
+	u32 answered;
 	struct attachment *newest cache_aligned;
+	u32 asked;
 	bool stop;
 	bool running; /* the main thread's own note */
 } cache_aligned;
@@ -68,6 +70,11 @@ int worker_hand(struct worker *worker, struct attachment *attachment)
 /* What the worker uses now, NULL for nothing yet: attachments older than this are nothing to it
  * any more. */
 struct attachment *worker_current(const struct worker *worker);
+
+/* Asks it for a sign between two bursts, and whether it has given it, or does not run: then it no
+ * longer does what the main thread had forbidden before. */
+void worker_ask(struct worker *worker);
+bool worker_answered(const struct worker *worker);
 
 /* Asks it to end after its present burst; worker_join() waits until it has. */
 void worker_stop(struct worker *worker);

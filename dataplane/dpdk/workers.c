@@ -83,6 +83,20 @@ bool workers_all_at(const struct workers *workers, const struct attachment *atta
 	return true;
 }
 
+void workers_ask(struct workers *workers)
+{
+	for (u32 i = 0; i < workers->count; i++)
+		worker_ask(&workers->list[i]);
+}
+
+bool workers_answered(const struct workers *workers)
+{
+	for (u32 i = 0; i < workers->count; i++)
+		if (!worker_answered(&workers->list[i]))
+			return false;
+	return true;
+}
+
 void workers_stop(struct workers *workers)
 {
 	for (u32 i = 0; i < workers->count; i++)

@@ -37,6 +37,10 @@ struct attachment *workers_oldest(const struct workers *workers, struct attachme
 /* Whether all of them use this attachment: what they counted is carried over. */
 bool workers_all_at(const struct workers *workers, const struct attachment *attachment);
 
+/* Asks all of them for a sign between two bursts, and whether all have given it. */
+void workers_ask(struct workers *workers);
+bool workers_answered(const struct workers *workers);
+
 /* Ends them all and waits. */
 void workers_stop(struct workers *workers);
 

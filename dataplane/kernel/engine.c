@@ -43,6 +43,14 @@ static void sockets_inherit(struct kernel *kernel, const struct hooks *hooks,
 	}
 }
 
+/* What the kernel would drop on a dead link, when the program has counted it as sent, the program drops. */
+static void links_mute(struct kernel *kernel, const struct hooks *hooks)
+{
+	for (u32 i = 0; i < hooks->count; i++)
+		if (hooks->list[i].ifindex && !hooks->list[i].running)
+			kernel_port_mute(kernel, i);
+}
+
 int engine_prepare(struct kernel *kernel, const struct hooks *hooks,
 		   const struct config_dataplane *config, const char *pin_dir)
 {
@@ -66,6 +74,7 @@ int engine_prepare(struct kernel *kernel, const struct hooks *hooks,
 			"`flows:`, `flow_timeout:`, interfaces or receive queues",
 			pin_dir);
 	sockets_inherit(kernel, hooks, ports);
+	links_mute(kernel, hooks);
 	return 0;
 }
 
@@ -259,6 +268,7 @@ bool engine_follow_links(struct engine *engine)
 	err = kernel_ports_write(engine->kernel, ports, engine->hooks->count);
 	if (err)
 		message("the program cannot be told of a changed interface: %s", strerror(-err));
+	links_mute(engine->kernel, engine->hooks);
 	attach_again(engine);
 	return true;
 }

@@ -65,13 +65,17 @@ static bool lro_off(int fd, const struct hook *hook)
 	return false;
 }
 
-/* MAC and MTU; false, with errno, where the interface has just gone. */
+/* MAC, MTU and link; false, with errno, where the interface has just gone. */
 static bool station_find(int fd, struct hook *hook)
 {
+	const int running = IFF_UP | IFF_RUNNING;
 	static const u8 none[6];
 	struct ifreq request = {0};
 
 	strcpy(request.ifr_name, hook->kernel_name);
+	if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+		return false;
+	hook->running = (request.ifr_flags & running) == running;
 	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
 		return false;
 	memcpy(hook->mac, request.ifr_hwaddr.sa_data, 6);
@@ -85,6 +89,14 @@ static bool station_find(int fd, struct hook *hook)
 	return true;
 }
 
+static void down_tell(const struct hook *hook)
+{
+	message("interface %s: its link is down, and what should be sent there is dropped as "
+		"queue_full until it is up: `ip link set %s up`, or look at the cable if it has "
+		"NO-CARRIER in `ip link`",
+		hook->config->name, hook->kernel_name);
+}
+
 static bool hook_find(int fd, struct hook *hook, const char *pin_dir)
 {
 	bool good = name_find(hook);
@@ -95,10 +107,23 @@ static bool hook_find(int fd, struct hook *hook, const char *pin_dir)
 	if (!good)
 		message("interface %s: no MAC address and MTU to be read: %s", hook->config->name,
 			strerror(errno));
+	else if (!hook->running)
+		down_tell(hook);
 	good &= lro_off(fd, hook);
 	good &= hook_place_free(hook, pin_dir);
 	hook->queues_count = queues_find(fd, hook);
 	return good;
+}
+
+/* Of an interface that isn't the one before, only what is amiss is news. */
+static void link_tell(const struct hook *before, const struct hook *hook)
+{
+	bool same = hook->ifindex && hook->ifindex == before->ifindex;
+
+	if (same && hook->running && !before->running)
+		message("interface %s: its link is up again", hook->config->name);
+	if (hook->ifindex && !hook->running && (before->running || !same))
+		down_tell(hook);
 }
 
 /* Whether anything has changed that matters, as the interface went, came, or got another MAC or
@@ -110,6 +135,7 @@ static bool hook_follow(int fd, struct hook *hook)
 	hook->ifindex = if_nametoindex(hook->kernel_name);
 	if (hook->ifindex && !station_find(fd, hook))
 		hook->ifindex = 0; /* gone in this moment */
+	link_tell(&before, hook);
 	if (!hook->ifindex && before.ifindex)
 		message("interface %s: %s is gone; waits for it to come back", hook->config->name,
 			hook->kernel_name);
@@ -119,8 +145,8 @@ static bool hook_follow(int fd, struct hook *hook)
 			"restart of shunt-xdp gives each of them a flow table of its own",
 			hook->config->name, hook->kernel_name, hook->queues_count);
 	}
-	return hook->ifindex != before.ifindex || hook->mtu != before.mtu ||
-	       memcmp(hook->mac, before.mac, 6) != 0;
+	return hook->ifindex != before.ifindex || hook->running != before.running ||
+	       hook->mtu != before.mtu || memcmp(hook->mac, before.mac, 6) != 0;
 }
 
 bool hooks_follow(struct hooks *hooks)
@@ -218,9 +244,9 @@ void hook_describe(const struct hook *hook, struct attach_port *out)
 	if (!hook->ifindex)
 		snprintf(out->state, sizeof(out->state), "gone");
 	else if (hook->on == hook->ifindex)
-		snprintf(out->state, sizeof(out->state), "%s mode, %u queue%s, %s",
-			 hook->generic ? "generic" : "native", hook->queues_count,
-			 hook->queues_count == 1 ? "" : "s",
+		snprintf(out->state, sizeof(out->state), "%s%s mode, %u queue%s, %s",
+			 hook->running ? "" : "link down, ", hook->generic ? "generic" : "native",
+			 hook->queues_count, hook->queues_count == 1 ? "" : "s",
 			 hook->beside ? "beside other programs" : "alone there");
 	else
 		snprintf(out->state, sizeof(out->state), "not attached");

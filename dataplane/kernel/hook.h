@@ -16,6 +16,7 @@ struct hook {
 	bool queues_said;
 	u16 mtu;
 	u8 mac[6];
+	bool running; /* its link is up */
 	bool generic; /* the driver has no XDP of its own */
 	bool fresh;   /* there was no program of ours before this process's */
 	bool beside;  /* in libxdp's dispatcher, with others' programs */
@@ -31,8 +32,8 @@ struct hooks {
 int hooks_find(struct hooks *hooks, const struct config_dataplane *config, const char *pin_dir)
 	__attribute__((warn_unused_result));
 
-/* Finds them again: one may have gone or come back, or have another MAC or MTU. Returns whether any
- * of it is so. */
+/* Finds them again: one may have gone or come back, its link too, or have another MAC or MTU. Returns
+ * whether any of it is so. */
 bool hooks_follow(struct hooks *hooks);
 
 /* Opens a descriptor that is readable when an interface has changed, or returns -1; takes the

@@ -226,6 +226,11 @@ int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u
 	return 0;
 }
 
+void kernel_port_mute(struct kernel *kernel, u32 port)
+{
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.ports), &port);
+}
+
 static int arenas_fd(const struct kernel *kernel)
 {
 	return bpf_map__fd(kernel->skeleton->maps.arenas);

@@ -79,6 +79,9 @@ bool kernel_unpin(const char *pin_dir);
 int kernel_ports_write(struct kernel *kernel, const struct kernel_port *ports, u32 ports_count)
 	__attribute__((warn_unused_result));
 
+/* Has it send nothing by a port until its ports are written anew. */
+void kernel_port_mute(struct kernel *kernel, u32 port);
+
 /* Publishes a generation: copies what it leads to, flips, and waits until no packet uses the one
  * before. Counters that it does not share with the one before that go: kernel_count_up() first.
  * Returns 0 or -errno: then the last one counts on. */

@@ -150,6 +150,15 @@ void announcer_run(struct announcer *announcer, const struct attachment *attachm
 	}
 }
 
+void announcer_repeat(struct announcer *announcer)
+{
+	for (size_t i = 0; i < announcer->count; i++) {
+		announcer->list[i].left = ANNOUNCEMENTS;
+		announcer->list[i].next_at_ms = 0;
+	}
+	announcer->waiting = announcer->count;
+}
+
 void announcer_free(struct announcer *announcer)
 {
 	free(announcer->list);

@@ -25,6 +25,9 @@ typedef bool announce_send(void *context, u32 port, const u8 *frame, u32 frame_b
 /* To be called every now and then with what the worker uses (NULL: nothing yet). */
 void announcer_run(struct announcer *announcer, const struct attachment *attachment, u64 now_ms,
 		   announce_send *send, void *context);
+
+/* Tells all of them anew. */
+void announcer_repeat(struct announcer *announcer);
 void announcer_free(struct announcer *announcer);
 
 #endif

@@ -81,6 +81,23 @@ static void each_has_its_own(void **state)
 	flow_tables_destroy(&flows);
 }
 
+/* A device is closed when the last of those that run has let go of it; who does not run has none. */
+static void the_last_answer_counts(void **state)
+{
+	assert_true(workers_answered(&workers));
+	workers_ask(&workers);
+	assert_true(workers_answered(&workers));
+	for (u32 i = 0; i < WORKERS; i++)
+		workers.list[i].running = true;
+	for (u32 i = 0; i < WORKERS; i++) {
+		assert_false(workers_answered(&workers));
+		workers.list[i].answered = workers.list[i].asked;
+	}
+	assert_true(workers_answered(&workers));
+	workers_ask(&workers);
+	assert_false(workers_answered(&workers));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -88,6 +105,7 @@ int main(void)
 		cmocka_unit_test_setup(the_slowest_worker_decides, setup),
 		cmocka_unit_test_setup(all_have_gone_over_when_the_last_has, setup),
 		cmocka_unit_test_setup(each_has_its_own, setup),
+		cmocka_unit_test_setup(the_last_answer_counts, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -350,6 +350,31 @@ static void test_pages_short_by_one(void **state)
 	assert_non_null(strstr(line, "--no-shconf --no-huge -m 64 --no-pci"));
 }
 
+/* A card that no IOMMU stands before has to be told where in memory its packets lie. */
+static void test_small_pages_without_an_iommu(void **state)
+{
+	struct scene *scene = *state;
+
+	pages_put(scene, PAGES_2M, 0, 31);
+	nic_put(scene, "0000:3b:00.2", 1, "uio_pci_generic", false);
+	plan_for(scene, "0000:3b:00.2", "auto");
+	says(&scene->plan.faults,
+	     "interface up0 takes packets in huge pages alone, since the driver "
+	     "uio_pci_generic has no IOMMU, but too few 2 MiB pages are free, 31 "
+	     "of 32; `");
+	says_nothing_of(&scene->plan.warnings, "4 KiB");
+}
+
+static void test_small_pages_with_an_iommu(void **state)
+{
+	struct scene *scene = *state;
+
+	pages_put(scene, PAGES_2M, 0, 31);
+	plan_for(scene, VFIO_NIC, "auto");
+	assert_int_equal(scene->plan.faults.count, 0);
+	says(&scene->plan.warnings, "packets lie in 4 KiB pages, because too few");
+}
+
 static void test_pages_just_enough(void **state)
 {
 	struct scene *scene = *state;
@@ -582,6 +607,8 @@ int main(void)
 		unit_test_between(test_card_that_the_kernel_has),
 		unit_test_between(test_card_that_does_not_exist),
 		unit_test_between(test_pages_short_by_one),
+		unit_test_between(test_small_pages_without_an_iommu),
+		unit_test_between(test_small_pages_with_an_iommu),
 		unit_test_between(test_pages_just_enough),
 		unit_test_between(test_pages_of_1_gib),
 		unit_test_between(test_pages_by_their_size),

@@ -136,3 +136,145 @@ balancer_check() {
 		fail "not both queues had packets"
 	balancer_end
 }
+
+# --- Bad luck ---
+
+# What shunt-dpdk says from here on; said WHAT: it says it, once.
+listens() {
+	heard=$(wc -l </run/shunt-dpdk.log)
+}
+
+heard_of() {
+	tail -n +$((heard + 1)) /run/shunt-dpdk.log | grep -F -- "$1"
+}
+
+said() {
+	until_succeeds 20 "shunt-dpdk does not say '$1'" heard_of "$1"
+	(($(heard_of "$1" | wc -l) == 1)) || fail "shunt-dpdk says more than once '$1'"
+}
+
+# engine_shows STATE
+engine_shows() {
+	[[ $(shunt show engine --json --run-dir /run/shunt | jq -r '.[0].interfaces[0].state') == "$1" ]]
+}
+
+# balancer_supervised: both programs, shunt-dpdk anew whenever it ends with what a supervisor takes for a
+# failure.
+balancer_supervised() {
+	shuntd -f /run/shunt.yaml --run-dir /run/shunt --state-dir /run/shunt-state >/run/shuntd.log 2>&1 &
+	shuntd=$!
+	until shunt-dpdk -f /run/shunt.yaml --run-dir /run/shunt; do
+		echo "status $?"
+		sleep 0.3
+	done >/run/shunt-dpdk.log 2>&1 &
+	supervisor=$!
+}
+
+# What a supervisor meets until somebody has done what shunt-dpdk says.
+balancer_missed() {
+	local mend="\`modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci $NIC\` hands it over"
+	until_succeeds 20 "the kernel's driver is not told" \
+		grep -F "which the kernel's driver virtio-pci has as eth1: $mend" /run/shunt-dpdk.log
+	echo "$NIC" >"/sys/bus/pci/devices/$NIC/driver/unbind"
+	until_succeeds 20 "it is not told that no driver has the card" \
+		grep -F "which no driver has: $mend" /run/shunt-dpdk.log
+	grep -q '^status 69$' /run/shunt-dpdk.log || fail "another status than 69"
+}
+
+down_told="interface uplink0: its link is down, and what should be sent there is dropped as queue_full until it is up: look at the cable"
+
+# The cable is pulled: what is to be sent is counted, not swallowed, and the kernel's interface knows.
+balancer_unplugged() {
+	listens
+	host "./monitor.py link nic1 off"
+	said "$down_told"
+	until_succeeds 10 "the link is not shown as down" engine_shows "link down, DPDK polls $NIC"
+	until_succeeds 10 "the exception port keeps its carrier" grep -qx 0 /sys/class/net/uplink0/carrier
+	host "./monitor.py link nic1 on"
+	said "interface uplink0: its link is up again"
+	balancer_serves 0
+}
+
+# The card is taken out of the machine and put in again, where the kernel's driver takes it first.
+balancer_removed() {
+	local pid
+	pid=$(pidof shunt-dpdk)
+	listens
+	host "./lab.sh download" || fail "no download begins"
+	echo 1 >"/sys/bus/pci/devices/$NIC/remove"
+	said "interface uplink0: its device \`$NIC\` is gone; waits for it to come back"
+	until_succeeds 10 "the card is not shown as gone" engine_shows gone
+	echo 1 >/sys/bus/pci/rescan
+	said "interface uplink0 should use the PCI device $NIC, which the kernel's driver virtio-pci has as eth1"
+	typed dpdk-devbind.py --force --bind="$1" "$NIC"
+	said "interface uplink0: its device \`$NIC\` is back and forwards again"
+	balancer_serves 0
+	host "./lab.sh downloaded" || fail "a connection did not survive the card"
+	[[ $(pidof shunt-dpdk) == "$pid" ]] || fail "shunt-dpdk was started anew"
+}
+
+# starts: what it says then is in /run/pages.log; returns its status.
+starts() {
+	local engine status=0
+	shunt-dpdk -f /run/shunt.yaml --run-dir /run/none >/run/pages.log 2>&1 &
+	engine=$!
+	until grep -q 'engine dpdk with' /run/pages.log || ! kill -0 "$engine" 2>/dev/null; do
+		sleep 0.1
+	done
+	kill "$engine" 2>/dev/null || true
+	wait "$engine" || status=$?
+	return "$status"
+}
+
+starts_saying() {
+	grep -qF -- "$1" /run/pages.log || fail "nobody says '$1': $(tr '\n' '|' </run/pages.log)"
+}
+
+# One huge page less than shunt-dpdk says that it needs: without an IOMMU it does not start, behind one
+# packets lie in small pages. And not one more than that.
+balancer_pages() {
+	local told need pages
+	sysctl vm.nr_hugepages=0
+	told=$(shunt-dpdk --plan -f /run/shunt.yaml || true)
+	[[ $told =~ 'too few 2 MiB pages are free, 0 of '([0-9]+)'; `sysctl vm.nr_hugepages='([0-9]+)'` makes them' ]] ||
+		fail "$told"
+	need=${BASH_REMATCH[1]} pages=${BASH_REMATCH[2]}
+	sysctl vm.nr_hugepages=$((pages - 1))
+	if [[ $1 == uio_pci_generic ]]; then
+		! starts || fail "shunt-dpdk starts with a huge page too few: $(</run/pages.log)"
+		starts_saying "interface uplink0 takes packets in huge pages alone, since the driver $1 has no IOMMU, but too few"
+	else
+		starts || fail "shunt-dpdk does not do with a huge page less: $(</run/pages.log)"
+		starts_saying "packets lie in 4 KiB pages, because too few"
+		starts_saying "packets in 4 KiB pages, flows in 2 MiB pages"
+	fi
+	starts_saying "too few 2 MiB pages are free, $((need - 1)) of $need; \`sysctl vm.nr_hugepages=$pages\` makes them"
+	sysctl vm.nr_hugepages="$pages"
+	starts || fail "shunt-dpdk does not start with as many huge pages as it says: $(</run/pages.log)"
+	starts_saying "packets in 2 MiB pages, flows in 2 MiB pages"
+}
+
+# balancer_unlucky DRIVER
+balancer_unlucky() {
+	mkdir -p /run/shunt /run/shunt-state
+	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" >/run/shunt.yaml
+	balancer_supervised
+	balancer_missed
+	listens
+	host "./monitor.py link nic1 off"
+	balancer_bind "$1"
+	until_succeeds 30 "shunt-dpdk does not start" grep 'engine dpdk with' /run/shunt-dpdk.log
+	said "$down_told"
+	host "./monitor.py link nic1 on"
+	said "interface uplink0: its link is up again"
+	balancer_address
+	balancer_serves 0
+	balancer_unplugged
+	balancer_removed "$1"
+	balancer=$(pidof shunt-dpdk)
+	kill "$balancer"
+	wait "$supervisor" || fail "shunt-dpdk ended with $?"
+	kill "$shuntd"
+	wait "$shuntd" || fail "shuntd ended with $?"
+	balancer_pages "$1"
+}

@@ -10,6 +10,8 @@
 #        lab.sh lab_in NAMESPACE COMMAND..
 #        lab.sh serves SECONDS     connections of both families for so long, at least 60; prints how
 #                                  many each backend answered, and fails where one got no answer
+#        lab.sh download           begins one of 8 MiB, which takes 4 s; downloaded waits for its end, and
+#                                  fails where it is not the file
 #        lab.sh demo DEVICE PORT   the demo's steps, with the balancer's programs in the guest, by agent.py at PORT
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -59,6 +61,21 @@ serves() {
 		done
 	done | sort | uniq -c | tee /run/served
 	! grep 'no answer' /run/served
+}
+
+download() {
+	lab_in client curl -sf -m 100 --limit-rate 2M -o /run/large "http://$LAB_VIP_V4/large" \
+		>/run/download.log 2>&1 &
+	echo $! >/run/download.pid
+	until [[ -s /run/large ]]; do
+		kill -0 $!
+		sleep 0.1
+	done
+}
+
+downloaded() {
+	tail --pid "$(</run/download.pid)" -f /dev/null
+	cmp /run/large "$LAB_DIR/www/large"
 }
 
 # Health checks leave the guest by its other NIC, as they do in the demo. `dataplane_dies` is not

@@ -146,6 +146,7 @@ class Machine:
             "-m", str(MEMORY_MIB), *self._memory(2 if "nodes2" in self.words else 1),
             "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
             "-serial", f"file:{self.folder}/console.log",
+            "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
             "-chardev", f"socket,id=talk,fd={theirs.fileno()}", "-serial", "chardev:talk",
             "-chardev", f"socket,id=root,path={self.folder}/root.sock",
             "-device", "vhost-user-fs-pci,chardev=root,tag=machine",
