@@ -19,6 +19,13 @@ until_succeeds() {
 	done
 }
 
+# boot_again reboot | killed: the check ends here and begins anew in the next boot, where BOOT is one
+# higher. `reboot`: the guest does, in the same QEMU, with the boot word vhost alone. `killed`: QEMU is.
+boot_again() {
+	echo "$1" >/run/again
+	exit "$BOOT_AGAIN"
+}
+
 # host COMMAND..: runs it on the machine, in the network namespace at the other end of eth0 and in
 # tests/vm; its output and status are this one's. What shall run on there needs `&` and its output
 # elsewhere: `host 'nginx -c .. >/run/vm/nginx.log 2>&1 &'`. It ends with the guest.
