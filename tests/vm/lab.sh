@@ -66,8 +66,9 @@ serves() {
 # among the steps: on a wire that outlives the dataplane, what is lost meanwhile has no verdict.
 demo() {
 	local told=(--ci)
-	ip -n router address flush dev lb0
-	ip -n router -6 route flush dev lb0
+	# Not lb0's own link-local address: a router without one asks for nobody.
+	ip -n router address flush dev lb0 scope global
+	ip -n router -6 route flush exact "$LAB_VIP_V6"
 	mkdir /run/remote
 	for program in shunt shuntd shunt-dpdk; do
 		ln -s "$here/remote.py" "/run/remote/$program"

@@ -5,7 +5,7 @@
 # shellcheck source=/dev/null
 source "$VM/check.sh"
 document=$TREE/docs/backends.md
-check=backends/$(basename "$0")
+check=${0#"$VM/checks/"}
 blocks=/tmp
 # shellcheck source=/dev/null
 source "$TREE/tests/lab/blocks.sh"
