@@ -8,9 +8,9 @@ tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=/dev/null
 source "$tree/tests/lab/enter.sh"
 # shellcheck disable=SC2034
-document=$tree/docs/deploy-vm.md check=on-tap blocks=$LAB_DIR
+TREE=$tree check=netns/on_tap block_dir=$LAB_DIR
 # shellcheck source=/dev/null
-source "$tree/tests/lab/blocks.sh"
+source "$tree/tests/vm/document.sh"
 
 # until_succeeds WHAT COMMAND..
 until_succeeds() {
@@ -67,6 +67,6 @@ until_succeeds "both are up again, by another wire" up
 served
 
 run_block off
-all_blocks_ran
+[[ -z $(blocks_left) ]] || fail "the document has more blocks for this: $(blocks_left)"
 [[ -z $(ip netns list) && ! -e /run/tap ]] || fail "something is left"
 until_succeeds "the programs end" gone

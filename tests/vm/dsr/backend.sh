@@ -1,14 +1,11 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
 # For checks whose guest is a backend: a web server that knows nothing of the balancer, and the
 # commands of docs/backends.md, taken from there as they stand.
 # shellcheck source=/dev/null
 source "$VM/check.sh"
-document=$TREE/docs/backends.md
-check=${0#"$VM/checks/"}
-blocks=/tmp
 # shellcheck source=/dev/null
-source "$TREE/tests/lab/blocks.sh"
+source "$VM/document.sh"
 
 # What a full packet of the client's may take, by the port that it goes to.
 declare -A mtu=([80]=1480 [81]=1460 [82]=1468 [83]=1448 [84]=1500)
