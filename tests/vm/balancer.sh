@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
-# shunt-dpdk on the guest's second NIC, in the demo's lab on the machine (lab.sh): for checks, sourced
-# after check.sh.
+# shunt-dpdk, or shunt-xdp, on the guest's second NIC, in the demo's lab on the machine (lab.sh): for checks,
+# sourced after check.sh.
 NIC=0000:00:11.0
+balancer_log= # the dataplane's
 trap 'balancer_tell $?' EXIT
 
 # What was said until a failure, before its reason.
@@ -17,7 +18,7 @@ balancer_tell() {
 	ip address show dev uplink0
 	ip -6 route show
 	ip neighbour show
-	host "ip -n router address show dev lb0; ip -n router -6 route; ip -n router -6 neighbour"
+	shunt show engine --run-dir /run/shunt
 	dmesg | tail -n 12
 	echo "$reason"
 }
@@ -37,16 +38,25 @@ balancer_bind() {
 	typed sysctl vm.nr_hugepages=192
 }
 
-# balancer_start SED..: both programs, on the demo's web services, changed so.
-balancer_start() {
+# balancer_begin PROGRAM DEVICE SAYS SED..: it, which says so when it runs, and shuntd, on the demo's web
+# services, changed so.
+balancer_begin() {
+	local program=$1 device=$2 says=$3
+	shift 3
+	balancer_log=/run/$program.log
 	mkdir -p /run/shunt /run/shunt-state
-	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" | sed "$@" >/run/shunt.yaml
+	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $device" | sed "$@" >/run/shunt.yaml
 	shuntd -f /run/shunt.yaml --run-dir /run/shunt --state-dir /run/shunt-state >/run/shuntd.log 2>&1 &
 	shuntd=$!
-	shunt-dpdk -f /run/shunt.yaml --run-dir /run/shunt >/run/shunt-dpdk.log 2>&1 &
+	"$program" -f /run/shunt.yaml --run-dir /run/shunt >"$balancer_log" 2>&1 &
 	balancer=$!
-	until_succeeds 30 "shunt-dpdk does not start" grep 'engine dpdk with' /run/shunt-dpdk.log
-	grep 'engine dpdk with' /run/shunt-dpdk.log
+	until_succeeds 30 "$program does not start" grep "$says" "$balancer_log"
+	grep "$says" "$balancer_log"
+}
+
+# balancer_start SED..: shunt-dpdk.
+balancer_start() {
+	balancer_begin shunt-dpdk "$NIC" 'engine dpdk with' "$@"
 	grep -q 'packets in 2 MiB pages, flows in 2 MiB pages' /run/shunt-dpdk.log ||
 		fail "it does not run on huge pages"
 }
@@ -70,14 +80,14 @@ balancer_pinged() {
 
 balancer_end() {
 	kill "$balancer" "$shuntd"
-	wait "$balancer" || fail "shunt-dpdk ended with $?"
+	wait "$balancer" || fail "the dataplane ended with $?"
 	wait "$shuntd" || fail "shuntd ended with $?"
 }
 
 # balancer_serves SECONDS: connections of both families, all answered, by all three backends.
 balancer_serves() {
 	local answers
-	until_succeeds 30 "no table" grep 'has the arena' /run/shunt-dpdk.log
+	until_succeeds 30 "no table" grep 'has the arena' "$balancer_log"
 	until_succeeds 30 "a backend is not up" all_up
 	answers=$(host "./lab.sh serves $1") || fail "$answers"
 	echo "$answers"

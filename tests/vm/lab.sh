@@ -12,7 +12,8 @@
 #                                  many each backend answered, and fails where one got no answer
 #        lab.sh download           begins one of 8 MiB, which takes 4 s; downloaded waits for its end, and
 #                                  fails where it is not the file
-#        lab.sh demo DEVICE PORT   the demo's steps, with the balancer's programs in the guest, by agent.py at PORT
+#        lab.sh demo DEVICE PORT   the demo's steps, with the balancer's programs in the guest, by agent.py at PORT;
+#                                  where LAB_EXPLAINED is set, as a person reads them
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=/dev/null
@@ -81,18 +82,22 @@ downloaded() {
 # Health checks leave the guest by its other NIC, as they do in the demo. `dataplane_dies` is not
 # among the steps: on a wire that outlives the dataplane, what is lost meanwhile has no verdict.
 demo() {
-	ip -n router address flush dev lb0 scope global # a router asks in its link-local one
-	ip -n router -6 route flush dev lb0 root 2000::/3
+	local told=(--ci)
+	# Not lb0's own link-local address: a router without one asks for nobody.
+	ip -n router address flush dev lb0 scope global
+	ip -n router -6 route flush exact "$LAB_VIP_V6"
 	mkdir /run/remote
 	for program in shunt shuntd shunt-dpdk; do
 		ln -s "$here/remote.py" "/run/remote/$program"
 	done
 	export PATH=/run/remote:$PATH REMOTE="10.77.0.2 $2" LAB_DEVICE=$1 LAB_BUILT_AT=$EPOCHREALTIME
-	export LAB_STEPS="connections spread drain shuntd_dies server_dies books" LAB_CONNECTIONS=400
+	export LAB_STEPS="first_packet connections spread drain shuntd_dies server_dies books" LAB_CONNECTIONS=400
 	mkdir "$LAB_DIR/tmp"
+	[[ -z ${LAB_EXPLAINED:-} ]] || told=()
 	lab_who b1 b2 b3
 	lab_balancer
-	python3 -B "$here/../lab/steps.py" --ci
+	disown -a # or bash reports each one that is killed
+	python3 -B "$here/../lab/steps.py" "${told[@]}"
 	for program in shunt-dpdk shuntd; do
 		kill "$(<"$LAB_DIR/$program.pid")"
 		tail --pid "$(<"$LAB_DIR/$program.pid")" -f /dev/null

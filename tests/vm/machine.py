@@ -26,6 +26,8 @@ ADDRESSES = {"HOST_V4": "10.77.0.1", "GUEST_V4": "10.77.0.2",
              "HOST_V6": "fd77::1", "GUEST_V6": "fd77::2"}
 MODULES = ["virtio_pci", "virtiofs", "overlay", "virtio_net", "tun"]
 
+VHOST = "/run/dsr/vhost.sock"
+
 # What a check can ask for in its line `# boot: WORD..`: kernel parameters, QEMU's arguments, what
 # is added to eth1.
 BOOTS = {
@@ -34,7 +36,14 @@ BOOTS = {
     "isolated": ("isolcpus=1 nohz_full=1 rcu_nocbs=1 irqaffinity=0", [], ""),
     "queues2": ("", [], ",mq=on,vectors=6"),
     "nodes2": ("", [], ""),
+    # Without vectors: when a guest unmasks one of a vhost-user NIC, QEMU 7.2 without KVM crashes.
+    "vhost": ("", ["-chardev", f"socket,id=wire2,path={VHOST},reconnect=1",
+                   "-netdev", "vhost-user,id=nic2,chardev=wire2",
+                   "-device", "virtio-net-pci,netdev=nic2,addr=0x12,mac=02:00:00:00:77:02,"
+                   "rx_queue_size=1024,vectors=0,disable-legacy=on,romfile="], ""),
 }
+# What the machine runs before QEMU, which waits for a vhost-user socket's other end.
+BEFORE = {"vhost": [f"{HERE}/dsr/balancer", "vhost", VHOST]}
 MEMORY_MIB = 1024
 
 
@@ -89,9 +98,28 @@ class Machine:
         os.makedirs(self.folder)
         job = {**job, **ADDRESSES, "MODULES": f"{self.kernel}/lib/modules"}
         make_initrd(self.kernel, self.folder, job)
+        for word in self.words:
+            if word in BEFORE:
+                self._before(BEFORE[word])
+        self.power_on()
+
+    def power_on(self):
         self._start_root()
         self._start_qemu()
         self._address_tap()
+
+    def pull_plug(self):
+        """As when somebody kills QEMU: nothing of the guest is left, and nobody was told."""
+        self.end()
+        self.children = []
+        self.talk.close()
+
+    @staticmethod
+    def _before(command):
+        try:
+            print(run(*command), end="", flush=True)
+        except subprocess.CalledProcessError as error:
+            raise Trouble(f"`{' '.join(command)}`: {error.stdout}{error.stderr}") from error
 
     def _child(self, name, command, **how):
         with open(f"{self.folder}/{name}.log", "wb") as log:
@@ -111,6 +139,8 @@ class Machine:
 
     def _start_root(self):
         path = f"{self.folder}/root.sock"
+        if os.path.exists(path):
+            os.unlink(path)
         self._child("virtiofsd", [VIRTIOFSD, f"--socket-path={path}", "-o", "source=/",
                                   "-o", "sandbox=chroot", "-o", "cache=always"])
         self._await(lambda: os.path.exists(path), "virtiofsd's socket")
@@ -140,11 +170,12 @@ class Machine:
                 "-netdev", f"tap,id=nic{number},ifname={tap},script=no,downscript=no{of_net}",
                 "-device", f"virtio-net-pci,netdev=nic{number},addr={0x10 + number:#x}," +
                 f"mac={MACS[number]},disable-legacy=on,romfile={of_nic}"]
+        reboot = [] if "vhost" in self.words else ["-no-reboot"]  # a check there asks for one
         self.talk, theirs = socket.socketpair()
         command = [
             QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MIB), *self._memory(2 if "nodes2" in self.words else 1),
-            "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
+            "-nodefaults", "-no-user-config", "-nographic", *reboot,
             "-serial", f"file:{self.folder}/console.log",
             "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
             "-chardev", f"socket,id=talk,fd={theirs.fileno()}", "-serial", "chardev:talk",
