@@ -4,46 +4,8 @@
 # commands of docs/backends.md, taken from there as they stand.
 # shellcheck source=/dev/null
 source "$VM/check.sh"
-document=$TREE/docs/backends.md
-check=backends/$(basename "$0")
-ran=()
-started= # the process of start_block
-
-# mine: names the blocks that this check runs.
-mine() {
-	sed -nE "s|^<!-- run by (.* )?$check( .*)?: (.*) -->$|\3|p" "$document"
-}
-
-# block NAME: the commands below its mark, `<!-- run by CHECK..: NAME -->`.
-block() {
-	awk -v mark="^<!-- run by .*$check.*: $1 -->$" '
-		$0 ~ mark { marked = 1; next }
-		marked && /^```$/ { exit }
-		marked && !/^```sh$/' "$document" >"/tmp/$1"
-	[[ -s /tmp/$1 ]] || fail "docs/backends.md has no block '$1' for $check"
-	ran+=("$1")
-}
-
-# run_block NAME: as a shell runs it that stops at the first failure.
-run_block() {
-	block "$1"
-	bash -euxo pipefail "/tmp/$1" || fail "docs/backends.md: the block '$1' fails"
-}
-
-# start_block NAME: one command that stays; $started is its process.
-start_block() {
-	block "$1"
-	bash -c "exec $(<"/tmp/$1")" >/tmp/printed 2>/tmp/said &
-	started=$!
-}
-
-# Every block with a mark for this check has run, and there is none without a mark.
-all_blocks_ran() {
-	[[ $(mine | sort) == "$(printf '%s\n' "${ran[@]}" | sort -u)" ]] ||
-		fail "docs/backends.md has for $check: $(mine | xargs), and these ran: ${ran[*]}"
-	(($(grep -c '^```sh$' "$document") == $(grep -c '^<!-- run by ' "$document"))) ||
-		fail "docs/backends.md has commands that no check runs"
-}
+# shellcheck source=/dev/null
+source "$VM/document.sh"
 
 # What a full packet of the client's may take, by the port that it goes to.
 declare -A mtu=([80]=1480 [81]=1460 [82]=1468 [83]=1448 [84]=1500)
