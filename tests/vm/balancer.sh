@@ -101,7 +101,8 @@ balancer_undisturbed() {
 # then with two.
 balancer_check() {
 	local parameters
-	parameters=$(block command-line)
+	block command-line
+	parameters=$(</tmp/block.command-line)
 	[[ " $(</proc/cmdline) " == *" $parameters "* ]] || fail "the guest was not booted with $parameters"
 	balancer_bind "$1"
 	balancer_start ''

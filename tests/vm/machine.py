@@ -29,7 +29,7 @@ MODULES = ["virtio_pci", "virtiofs", "overlay", "virtio_net", "tun"]
 # What a check can ask for in its line `# boot: WORD..`: kernel parameters, QEMU's arguments, what
 # is added to eth1.
 BOOTS = {
-    "iommu": ("intel_iommu=on iommu=pt", ["-device", "intel-iommu,intremap=on"],
+    "iommu": ("intel_iommu=on iommu=pt no_timer_check", ["-device", "intel-iommu,intremap=on"],
               ",iommu_platform=on"),
     "isolated": ("isolcpus=1 nohz_full=1 rcu_nocbs=1 irqaffinity=0", [], ""),
     "queues2": ("", [], ",mq=on,vectors=6"),
