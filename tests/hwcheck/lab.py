@@ -119,6 +119,7 @@ class Lab:
         self.generator = self.control = self.engine = self.settings = None
         self.floor_pps = 0
         self.plans = {}
+        self.silent_since = time.monotonic()
 
     # --- What is there ------------------------------------------------------------------
 
@@ -170,6 +171,11 @@ class Lab:
     def silence(self):
         if self.generator and self.generator.lives():
             self.generator.tell("stop")
+            self.silent_since = time.monotonic()
+
+    def silent_for(self, seconds):
+        """Waits until the generator has been silent for so long."""
+        time.sleep(max(0, self.silent_since + seconds - time.monotonic()))
 
     # --- The device under test ----------------------------------------------------------
 
