@@ -222,7 +222,7 @@ def bifurcated(lab):
     return {"pps": pps(rate)}
 
 
-@item("sr-iov", "a virtual function as the device", "forwards, with the MAC that it was given")
+@item("sr-iov", "a virtual function as the device", "forwards")
 def sr_iov(lab):
     if not machine.is_pci(lab.device()) or \
             not machine.nic(machine.address_of(lab.device()))["virtual_function"]:
