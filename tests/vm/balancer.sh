@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shunt-dpdk, or shunt-xdp, on the guest's second NIC, in the demo's lab on the machine (lab.sh): for checks,
 # sourced after check.sh.
+# shellcheck source=/dev/null
+source "$VM/document.sh"
 NIC=0000:00:11.0
 balancer_log= # the dataplane's
 trap 'balancer_tell $?' EXIT
@@ -23,19 +25,12 @@ balancer_tell() {
 	echo "$reason"
 }
 
-# typed COMMAND..: runs what docs/deploy-vm.md tells to type.
-typed() {
-	grep -qxF "$*" "$TREE/docs/deploy-vm.md" || fail "docs/deploy-vm.md does not say: $*"
-	"$@"
-}
-
 # balancer_bind DRIVER: takes the NIC from the kernel; huge pages are there.
 balancer_bind() {
-	typed modprobe "$1"
-	typed dpdk-devbind.py --force --bind="$1" "$NIC"
+	run_block "$1"
 	[[ $(readlink "/sys/bus/pci/devices/$NIC/driver") == */"$1" ]] ||
 		fail "$NIC does not take the driver $1"
-	typed sysctl vm.nr_hugepages=192
+	run_block pages
 }
 
 # balancer_begin PROGRAM DEVICE SAYS SED..: it, which says so when it runs, and shuntd, on the demo's web
@@ -64,11 +59,7 @@ balancer_start() {
 # The same NIC is the guest's own: its kernel's interface there is the exception port, which keeps its
 # addresses and routes over a restart.
 balancer_address() {
-	typed ip address add 10.0.8.1/24 dev uplink0
-	typed ip link set uplink0 up
-	typed ip route add default via 10.0.8.254
-	typed ip address add 2001:db8:8::1/64 dev uplink0 nodad
-	typed ip -6 route add default via 2001:db8:8::fe
+	run_block address
 }
 
 balancer_pinged() {
@@ -124,7 +115,8 @@ balancer_undisturbed() {
 # then with two.
 balancer_check() {
 	local parameters
-	parameters=$(grep '^isolcpus=' "$TREE/docs/deploy-vm.md")
+	block command-line
+	parameters=$(</tmp/block.command-line)
 	[[ " $(</proc/cmdline) " == *" $parameters "* ]] || fail "the guest was not booted with $parameters"
 	balancer_bind "$1"
 	balancer_start ''
@@ -134,6 +126,7 @@ balancer_check() {
 	balancer_address
 	balancer_serves 0
 	balancer_pinged
+	run_block left-alone
 	balancer_undisturbed || balancer_undisturbed || fail "the kernel takes the worker's CPU away"
 	balancer_end
 
@@ -216,7 +209,7 @@ balancer_removed() {
 	until_succeeds 10 "the card is not shown as gone" engine_shows gone
 	echo 1 >/sys/bus/pci/rescan
 	said "interface uplink0 should use the PCI device $NIC, which the kernel's driver virtio-pci has as eth1"
-	typed dpdk-devbind.py --force --bind="$1" "$NIC"
+	run_block "$1"
 	said "interface uplink0: its device \`$NIC\` is back and forwards again"
 	balancer_serves 0
 	host "./lab.sh downloaded" || fail "a connection did not survive the card"
