@@ -38,7 +38,7 @@ def until(seconds, condition, what, failure=Failed):
             return value
         if time.monotonic() > end:
             raise failure(what() if callable(what) else what)
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 class Program:
