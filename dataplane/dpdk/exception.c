@@ -197,12 +197,6 @@ static void carrier_follow(struct exception_tap *tap)
 		return;
 	tap->carrier = carrier;
 	tap_carrier(tap->fd, carrier);
-	if (carrier)
-		message("interface %s: its link is up again", tap->port->config->name);
-	else
-		message("interface %s: its link is down, and what should be sent there is dropped "
-			"as queue_full until it is up: start what is to be at its other end",
-			tap->port->config->name);
 }
 
 /* The wire's other stations would learn the kernel's MAC and send there what is for the VIPs,
