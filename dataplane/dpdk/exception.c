@@ -189,11 +189,12 @@ static u32 lane_drain(struct exception *exception, struct lane *lane)
 
 /* --- The ports' state ----------------------------------------------------------------- */
 
+/* A tap that moves into another namespace is down for a moment, for which no route should go. */
 static void carrier_follow(struct exception_tap *tap)
 {
 	bool carrier = tap->port->link == PORT_LINK_UP;
 
-	if (carrier == tap->carrier)
+	if (tap->port->kind->kernel_is_peer || carrier == tap->carrier)
 		return;
 	tap->carrier = carrier;
 	tap_carrier(tap->fd, carrier);

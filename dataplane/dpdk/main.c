@@ -210,7 +210,7 @@ static int loop(struct program *program)
 		if (count == 1 && event.data.u32 == EVENT_SESSION)
 			session_run(session);
 		if (count == 1 && event.data.u32 == EVENT_LINKS && links_run(&program->links))
-			session_recall(session);
+			session_retell(session);
 		if (program->links.restart) {
 			status = EX_TEMPFAIL;
 			break;

@@ -64,6 +64,7 @@ static void hang_up(struct session *session, u64 retry_ms)
 		close(session->socket); /* leaves the epoll set by itself */
 	session->socket = -1;
 	session->unanswered = false; /* whoever calls next is sent an arena anew */
+	session->answered = false;
 	session->retry_at_ms = now_ms() + retry_ms;
 }
 
@@ -142,6 +143,7 @@ static void answer(struct session *session)
 	session->engine->describe(session->context, &report);
 	snprintf(report.text, sizeof(report.text), "%s", session->why);
 	err = attachment_answer(session->socket, &report, session->newest, session->flows);
+	session->answered = err == 0;
 	if (!err)
 		return;
 	complain(session, "cannot answer shuntd: %s", strerror(-err));
@@ -358,6 +360,13 @@ void session_run(struct session *session)
 void session_recall(struct session *session)
 {
 	hang_up(session, 0);
+	session_run(session);
+}
+
+/* A second REPORT on the same arena brings the same memory once more. */
+void session_retell(struct session *session)
+{
+	session->unanswered |= session->answered;
 	session_run(session);
 }
 

@@ -49,6 +49,7 @@ struct session {
 	struct flow_elder elder;   /* a predecessor's tables, while they may hold a live flow */
 	struct attachment *newest; /* handed to the workers; older ones hang on it */
 	bool unanswered;           /* shuntd has no report of it yet */
+	bool answered;             /* shuntd has one by this connection */
 	char said[512];            /* last complaint: the same one isn't repeated */
 };
 
@@ -60,6 +61,9 @@ void session_run(struct session *session);
 
 /* Calls shuntd anew, which so learns of ports that have changed. */
 void session_recall(struct session *session);
+
+/* Tells shuntd anew how ports carry traffic, if it knows already; neither their MAC nor MTU. */
+void session_retell(struct session *session);
 
 /* The workers have to be stopped before. */
 void session_close(struct session *session);

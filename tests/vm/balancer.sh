@@ -195,7 +195,6 @@ balancer_unplugged() {
 	until_succeeds 10 "the exception port keeps its carrier" grep -qx 0 /sys/class/net/uplink0/carrier
 	host "./monitor.py link nic1 on"
 	said "interface uplink0: its link is up again"
-	balancer_serves 0
 }
 
 # The card is taken out of the machine and put in again, where the kernel's driver takes it first.
@@ -257,6 +256,12 @@ balancer_pages() {
 	starts_saying "packets in 2 MiB pages, flows in 2 MiB pages"
 }
 
+# So that the next check of this boot begins like the first.
+balancer_forget() {
+	ip link delete uplink0
+	rm -r /run/shunt-state
+}
+
 # balancer_unlucky DRIVER
 balancer_unlucky() {
 	mkdir -p /run/shunt /run/shunt-state
@@ -271,7 +276,7 @@ balancer_unlucky() {
 	host "./monitor.py link nic1 on"
 	said "interface uplink0: its link is up again"
 	balancer_address
-	balancer_serves 0
+	until_succeeds 30 "no table" grep 'has the arena' /run/shunt-dpdk.log
 	balancer_unplugged
 	balancer_removed "$1"
 	balancer=$(pidof shunt-dpdk)
@@ -280,4 +285,5 @@ balancer_unlucky() {
 	kill "$shuntd"
 	wait "$shuntd" || fail "shuntd ended with $?"
 	balancer_pages "$1"
+	balancer_forget
 }
