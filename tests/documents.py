@@ -90,7 +90,8 @@ def rule_messages(tree):
     for line, language, _, text in blocks(tree, MESSAGES):
         for offset, quoted in enumerate(text.splitlines(), 1):
             bare = re.sub(r"^interface [\w.-]+:? ", "", quoted)
-            if language == "text" and not any(p.fullmatch(q) for p in known for q in (quoted, bare)):
+            said = (quoted, bare, f": {bare}")
+            if language == "text" and not any(p.fullmatch(q) for p in known for q in said):
                 yield MESSAGES, line + offset, f"no program says: {quoted}"
 
 
