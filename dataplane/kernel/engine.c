@@ -269,6 +269,7 @@ bool engine_follow_links(struct engine *engine)
 	if (err)
 		message("the program cannot be told of a changed interface: %s", strerror(-err));
 	links_mute(engine->kernel, engine->hooks);
+	announcer_repeat(&engine->announcer);
 	attach_again(engine);
 	return true;
 }

@@ -10,6 +10,7 @@ shunt-dpdk has one interface on a veth and one on a tap, or both on veths with X
 veths; XDP takes root. All goes out by uplink0.
 """
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -26,7 +27,8 @@ version: 1
 fleet_seed: "000102030405060708090a0b0c0d0e0f"
 dataplane:
   interfaces:
-    - { name: uplink0, device: "%s", mac: "02:00:00:00:00:01", gateway_mac: "02:00:00:00:00:fe" }
+    - { name: uplink0, device: "%s", mac: "02:00:00:00:00:01", gateway_mac: "02:00:00:00:00:fe",
+        answer: arp }
     - { name: side0, device: "%s", mac: "02:00:00:00:00:02", exception: off }
   flows: 10K
 services:
@@ -250,10 +252,22 @@ def down_later(lab):
         run("ip", "link", "set", name, "down")
         lab.told("interface uplink0: its link is down", times)
         lab.dropped(lab.side)
+        heard = dpdk.Wire("wire0") if name == "up0" else None
         run("ip", "link", "set", name, "up")
         lab.told("interface uplink0: its link is up again", times)
+        if heard:
+            until(lambda: announced(heard), "the VIP is announced anew")
         lab.resumes(lab.side)
         lab.forwarded("wire0")
+
+
+def announced(wire):
+    """Whether a frame is an ARP request for the VIP by itself."""
+    vip = socket.inet_aton("203.0.113.10")
+    if not select.select([wire.socket], [], [], 0.1)[0]:
+        return False
+    frame = wire.socket.recv(2048)
+    return frame[6:14] == UPLINK + b"\x08\x06" and frame[28:32] == frame[38:42] == vip
 
 
 def tap_down_later(lab):

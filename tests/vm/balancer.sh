@@ -217,10 +217,11 @@ balancer_removed() {
 
 # starts: what it says then is in /run/pages.log; returns its status.
 starts() {
-	local engine status=0
+	local engine status=0 end=$((SECONDS + 40))
 	shunt-dpdk -f /run/shunt.yaml --run-dir /run/none >/run/pages.log 2>&1 &
 	engine=$!
 	until grep -q 'engine dpdk with' /run/pages.log || ! kill -0 "$engine" 2>/dev/null; do
+		((SECONDS < end)) || fail "shunt-dpdk neither starts nor ends: $(tr '\n' '|' </run/pages.log)"
 		sleep 0.1
 	done
 	kill "$engine" 2>/dev/null || true
