@@ -181,10 +181,11 @@ class start:  # pylint: disable=invalid-name
 
 
 def count_from_now():
-    """For a wire that is older than the dataplane, and has carried what nobody took."""
+    """For a wire that is older than the dataplane, and has carried what nobody took: a kernel tells each
+    of its groups twice, up to a second apart (RFC 3810, 9.11), and no NIC takes that."""
     def at_rest():
         before = wire(), verdicts()
-        time.sleep(0.5)
+        time.sleep(1.5)
         return before if before == (wire(), verdicts()) else None
     start.wire, start.verdicts = wait_for("the wire is at rest", at_rest)
 

@@ -39,6 +39,7 @@ plug() {
 	ip -n router -batch - <<-END
 		address replace 10.0.8.254/24 dev lb0
 		address replace 2001:db8:8::fe/64 dev lb0 nodad
+		address replace fe80::fe/64 dev lb0 nodad
 		route replace $LAB_VIP_V4/32 via 10.0.8.1
 		route replace $LAB_VIP_V6/128 via 2001:db8:8::1
 	END
@@ -83,8 +84,8 @@ downloaded() {
 # among the steps: on a wire that outlives the dataplane, what is lost meanwhile has no verdict.
 demo() {
 	local told=(--ci)
-	# Not lb0's own link-local address: a router without one asks for nobody.
-	ip -n router address flush dev lb0 scope global
+	# Without a link-local address the router is silent: the NIC keeps what is sent to groups, unseen.
+	ip -n router address flush dev lb0
 	ip -n router -6 route flush exact "$LAB_VIP_V6"
 	mkdir /run/remote
 	for program in shunt shuntd shunt-dpdk; do
