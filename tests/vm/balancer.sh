@@ -149,6 +149,10 @@ balancer_check() {
 
 # --- Bad luck ---
 
+# Checks go by that card too. A backend that is down loses its connections to those that are up again
+# before it, which is another story.
+patient='s/fall: 3/fall: 100/'
+
 # What shunt-dpdk says from here on; said WHAT: it says it, once.
 listens() {
 	heard=$(wc -l </run/shunt-dpdk.log)
@@ -267,7 +271,7 @@ balancer_pages() {
 # balancer_unlucky DRIVER
 balancer_unlucky() {
 	mkdir -p /run/shunt /run/shunt-state
-	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" >/run/shunt.yaml
+	host "./lab.sh make; ./lab.sh plug; ./lab.sh config $NIC" | sed "$patient" >/run/shunt.yaml
 	balancer_supervised
 	balancer_missed
 	listens
