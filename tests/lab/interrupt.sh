@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Does the demo leave anything behind? It is interrupted at five random moments, in turn by INT
+# Does the demo leave anything behind? It is interrupted at three random moments, in turn by INT
 # and by KILL; after a KILL a new run has to succeed at once. What counts as left behind: a
 # process with our mark in its environment, wherever it lives; a file in the places where the
 # demo or DPDK might put one; an interface or a mount of the machine.
@@ -8,7 +8,7 @@
 # usage: interrupt.sh [SEED]    exit: 0 passed, 1 failed, 77 cannot run here
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-rounds=5
+rounds=3
 moment_max_ms=18000 # a run takes some 15 s, then the lab stays up
 gone_seconds=15
 
