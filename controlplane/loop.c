@@ -11,6 +11,7 @@
  * that was added during the pass, so a callback that adds a timer of 0 ms cannot starve the
  * descriptors. */
 #include "controlplane/loop.h"
+#include "dataplane/state/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -67,16 +68,6 @@ struct loop {
 	struct signal_watch signals[SIGNALS_MAX];
 	sigset_t signal_mask;
 };
-
-static u64 clock_now_ms(void)
-{
-	struct timespec now;
-	int status = clock_gettime(CLOCK_MONOTONIC, &now);
-
-	assert(status == 0);
-	(void)status;
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
 
 /* Outside loop_run there are no turns: then the clock is read at every call. */
 u64 loop_now_ms(struct loop *loop)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tidy import Tree  # noqa: E402
+from tidy import Tree, plant  # noqa: E402
 
 COMMANDS = re.compile(r"docs/(deploy-.*|backends|troubleshooting|hardware-checklist)\.md")
 MESSAGES = "docs/troubleshooting.md"
@@ -161,11 +161,7 @@ PLANTED = [
 
 def self_test():
     with tempfile.TemporaryDirectory() as root:
-        for name, content, _ in PLANTED:
-            path = os.path.join(root, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(content)
+        plant(root, PLANTED)
         tree = Tree(root)
         heard = {(rule.__name__, problem[0]) for rule in RULES for problem in rule(tree)}
     silent = [f"{rule} says nothing about {name}" for name, _, rule in PLANTED

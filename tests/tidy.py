@@ -296,14 +296,19 @@ PLANTED = [
 ]
 
 
+def plant(root, planted):
+    """Makes a tree of violations: (file, content, the rule that must speak of it)."""
+    for name, content, _ in planted:
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+
+
 def self_test():
     silent = []
     with tempfile.TemporaryDirectory() as root:
-        for name, content, _ in PLANTED:
-            path = os.path.join(root, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(content)
+        plant(root, PLANTED)
         heard = {(rule, name) for rule, name, _, _ in check(root)}
     for name, _, rule in PLANTED:
         about = "naked/README.md" if rule == "rule_readmes" else name

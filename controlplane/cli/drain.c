@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "controlplane/cli/cli.h"
+#include "dataplane/state/clock.h"
 
 #define POLL_MS 200
 
@@ -106,14 +107,6 @@ struct wait {
 	long long flows;
 	char text[400]; /* what is left and where; why nothing is known; who drains no more */
 };
-
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
 
 /* The same backend of the same service, under whatever name. */
 static const json_t *find(const json_t *drains, const json_t *backend)
@@ -227,7 +220,7 @@ static int wait_end(const struct options *options, const struct wait *wait, u64 
 	if (wait->state == WAIT_EMPTY) {
 		if (!options->json)
 			printf("%s has no flow left, after %.1f s\n", options->backend,
-			       (double)(now_ms() - start_ms) / 1000);
+			       (double)(clock_now_ms() - start_ms) / 1000);
 		return CLI_OK;
 	}
 	if (isatty(STDERR_FILENO))
@@ -251,12 +244,12 @@ static int wait_end(const struct options *options, const struct wait *wait, u64 
 static int wait_for_none(const struct options *options, json_t *answer)
 {
 	json_t *backends = json_object_get(answer, "backends");
-	u64 start_ms = now_ms(), timeout_ms = timeout_of(options, backends);
+	u64 start_ms = clock_now_ms(), timeout_ms = timeout_of(options, backends);
 	struct wait wait;
 	bool late;
 
 	for (;;) {
-		late = timeout_ms && now_ms() - start_ms >= timeout_ms;
+		late = timeout_ms && clock_now_ms() - start_ms >= timeout_ms;
 		wait = wait_look(options, backends);
 		progress(options, &wait);
 		if (late || wait.state == WAIT_EMPTY || wait.state == WAIT_OVER)
@@ -265,7 +258,8 @@ static int wait_for_none(const struct options *options, json_t *answer)
 	}
 	json_object_set_new(answer, "timed_out",
 			    json_boolean(wait.state == WAIT_FLOWS || wait.state == WAIT_UNKNOWN));
-	json_object_set_new(answer, "waited_ms", json_integer((json_int_t)(now_ms() - start_ms)));
+	json_object_set_new(answer, "waited_ms",
+			    json_integer((json_int_t)(clock_now_ms() - start_ms)));
 	return wait_end(options, &wait, start_ms, timeout_ms);
 }
 

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,6 +26,7 @@
 #include "dataplane/session/message.h"
 #include "dataplane/dpdk/tap.h"
 #include "dataplane/dpdk/worker.h"
+#include "dataplane/state/clock.h"
 
 #define LOOK_MS 1
 #define LOOK_IDLE_MS 4
@@ -218,14 +218,6 @@ static void mac_keep(struct exception_tap *tap)
 			tap->port->config->name, tap->port->kernel_name);
 }
 
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
-
 /* Behind a link that was down a switch, or another one, may have learned otherwise. */
 static void announce_anew(struct exception *exception, u32 index)
 {
@@ -290,7 +282,7 @@ void exception_run(struct exception *exception, bool readable)
 		exception->idle_looks = 0;
 	else if (exception->idle_looks < IDLE_LOOKS)
 		exception->idle_looks++;
-	look_seldom(exception, now_ms());
+	look_seldom(exception, clock_now_ms());
 }
 
 /* --- Life ----------------------------------------------------------------------------- */

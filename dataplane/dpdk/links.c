@@ -35,17 +35,10 @@
 #include "dataplane/dpdk/plan.h"
 #include "dataplane/dpdk/tap.h"
 #include "dataplane/session/message.h"
+#include "dataplane/state/clock.h"
 
 #define LOOK_MS 100
 #define RETRY_MS 1000
-
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
 
 /* --- How a link is -------------------------------------------------------------------- */
 
@@ -234,7 +227,7 @@ static bool is_there(const struct link *link)
 static bool link_await(struct links *links, struct link *link)
 {
 	struct port *port = link->port;
-	u64 now = now_ms();
+	u64 now = clock_now_ms();
 
 	if (now < link->retry_at_ms)
 		return false;

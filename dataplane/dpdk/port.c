@@ -48,10 +48,8 @@ void port_complain(struct port *port, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (strcmp(text, port->said) == 0)
-		return;
-	memcpy(port->said, text, sizeof(text));
-	message("interface %s%s", port->config->name, text);
+	if (message_is_new(port->said, sizeof(port->said), text))
+		message("interface %s%s", port->config->name, text);
 }
 
 /* --- Before DPDK starts --------------------------------------------------------------- */

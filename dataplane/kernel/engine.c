@@ -9,20 +9,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "dataplane/session/message.h"
 #include "dataplane/kernel/counts.h"
+#include "dataplane/state/clock.h"
 
 #define ANNOUNCE_LOOK_MS 100
-
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
 
 /* --- The beginning -------------------------------------------------------------------- */
 
@@ -287,7 +279,7 @@ static void sweep_worker(struct engine *engine, u32 worker, u64 buckets)
 
 	engine->sweeps[worker].beside = true;
 	for (u64 k = 0; env.flow_buckets > 0 && k < buckets; k++) {
-		u64 tick = flow_tick_of(now_ms(), flows->tick_ms);
+		u64 tick = flow_tick_of(clock_now_ms(), flows->tick_ms);
 
 		env.tick = (u8)(tick & FLOW_AGE_MASK);
 		burst_sweep(&engine->sweeps[worker], &env, tick,
@@ -300,7 +292,7 @@ static void sweep(struct engine *engine)
 {
 	const struct flow_tables *flows = &engine->kernel->flows;
 	u64 pass_ms = (u64)flows->tick_ms * FLOW_SWEEP_TICKS / 2;
-	u64 now = now_ms();
+	u64 now = clock_now_ms();
 	u64 buckets = (u64)flows->buckets_count * (now - engine->swept_ms) / (pass_ms | 1) + 1;
 
 	engine->swept_ms = now;
@@ -338,7 +330,7 @@ static bool announcement_send(void *context, u32 port, const u8 *frame, u32 fram
 static void announce(struct engine *engine)
 {
 	struct announcer *announcer = &engine->announcer;
-	u64 now = now_ms();
+	u64 now = clock_now_ms();
 
 	if (now < engine->announced_ms + ANNOUNCE_LOOK_MS)
 		return;
@@ -361,7 +353,7 @@ void engine_run(struct engine *engine)
 	for (u32 i = 0; i < engine->current->report.workers_count; i++)
 		report_worker(&engine->current->report, i)->heartbeat++;
 	if (engine->swept_ms == 0)
-		engine->swept_ms = now_ms();
+		engine->swept_ms = clock_now_ms();
 	sweep(engine);
 	announce(engine);
 }

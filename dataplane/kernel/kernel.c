@@ -16,27 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
 #include "bpf/shunt.skel.h"
 #include "dataplane/session/message.h"
 #include "dataplane/kernel/counts.h"
+#include "dataplane/state/clock.h"
 
 /* What outlives the process. */
 static const char *const map_names[] = {"control", "workers", "recent", "flows",
 					"arenas",  "counts",  "ports",  "sockets"};
 
 #define MAPS_COUNT (sizeof(map_names) / sizeof(map_names[0]))
-
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
 
 static struct bpf_map *map_of(const struct kernel *kernel, const char *name)
 {
@@ -163,7 +155,7 @@ static int maps_open(struct kernel *kernel, const struct kernel_layout *layout)
 {
 	u32 buckets = flow_tables_buckets(layout->flows, layout->workers_count);
 	int flows_fd = dup(bpf_map__fd(kernel->skeleton->maps.flows));
-	u64 tick = flow_tick_of(now_ms(), flow_tick_ms(layout->flow_timeout_ms));
+	u64 tick = flow_tick_of(clock_now_ms(), flow_tick_ms(layout->flow_timeout_ms));
 	int err;
 
 	kernel->control = kernel_map_memory(bpf_map__fd(kernel->skeleton->maps.control),

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *message_program = "shunt";
 
@@ -16,4 +17,12 @@ void message(const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "%s: %s\n", message_program,
 		line); /* one write: lines of two programs don't mix */
+}
+
+bool message_is_new(char *said, size_t said_bytes, const char *text)
+{
+	if (strncmp(said, text, said_bytes - 1) == 0)
+		return false;
+	snprintf(said, said_bytes, "%s", text);
+	return true;
 }

@@ -29,18 +29,11 @@
 #include <unistd.h>
 
 #include "dataplane/session/message.h"
+#include "dataplane/state/clock.h"
 
 #define RETRY_MS 200
 #define RETRY_REFUSED_MS 2000
 #define RELEASE_LOOK_MS 10
-
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
 
 /* Says a complaint unless it was the last one. */
 __attribute__((format(printf, 2, 3))) static void complain(struct session *session,
@@ -52,10 +45,8 @@ __attribute__((format(printf, 2, 3))) static void complain(struct session *sessi
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (strcmp(text, session->said) == 0)
-		return;
-	memcpy(session->said, text, sizeof(text));
-	message("%s", text);
+	if (message_is_new(session->said, sizeof(session->said), text))
+		message("%s", text);
 }
 
 static void hang_up(struct session *session, u64 retry_ms)
@@ -65,7 +56,7 @@ static void hang_up(struct session *session, u64 retry_ms)
 	session->socket = -1;
 	session->unanswered = false; /* whoever calls next is sent an arena anew */
 	session->answered = false;
-	session->retry_at_ms = now_ms() + retry_ms;
+	session->retry_at_ms = clock_now_ms() + retry_ms;
 }
 
 /* --- Attachments ---------------------------------------------------------------------- */
@@ -117,7 +108,7 @@ static void elder_release(struct session *session)
 /* When that is to be looked at. */
 static u64 elder_delay_ms(const struct session *session)
 {
-	u64 tick = flow_tick_of(now_ms(), session->flows->tick_ms);
+	u64 tick = flow_tick_of(clock_now_ms(), session->flows->tick_ms);
 	u64 over = session->elder.last_tick + FLOW_TIMEOUT_TICKS + 1;
 
 	return (tick < over ? over - tick : 0) * session->flows->tick_ms + RELEASE_LOOK_MS;
@@ -183,8 +174,8 @@ static void flows_settle(struct session *session, u64 incarnation, int deposit_f
 	session->flows_settled = true;
 	if (deposit_fd >= 0)
 		err = flow_tables_inherit(session->flows, deposit_fd,
-					  flow_tick_of(now_ms(), session->flows->tick_ms), elder,
-					  text, sizeof(text));
+					  flow_tick_of(clock_now_ms(), session->flows->tick_ms),
+					  elder, text, sizeof(text));
 	if (elder->buckets && elder->incarnation != incarnation) {
 		flow_elder_release(elder);
 		err = -EINVAL;
@@ -332,7 +323,7 @@ static void listen_to(struct session *session)
 static void timer_arm(struct session *session)
 {
 	struct itimerspec when = {0};
-	u64 now = now_ms();
+	u64 now = clock_now_ms();
 	u64 delay_ms = 0;
 
 	if (session->socket < 0)
@@ -348,7 +339,7 @@ static void timer_arm(struct session *session)
 
 void session_run(struct session *session)
 {
-	if (session->socket < 0 && now_ms() >= session->retry_at_ms)
+	if (session->socket < 0 && clock_now_ms() >= session->retry_at_ms)
 		call(session);
 	listen_to(session);
 	release(session);
